@@ -1,0 +1,76 @@
+# What a person and the gate call alike; `make help` lists it.
+PYTHON ?= python3
+# For the targets that work in one environment.
+ENVIRONMENT ?= .venv
+# Interpreters to build for, such as `make build PYTHONS=/usr/bin/python3`; all that are found by default.
+PYTHONS ?=
+# More for pytest, such as `make python PYTEST="tests/unit -k queue"`.
+PYTEST ?=
+NEWER_PYTHON ?= ../shared/tools/newer-python
+
+GATE = $(PYTHON) scripts/gate.py $(if $(PYTEST),--pytest '$(PYTEST)')
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build quick test check python rust loom conformance stress lint fmt docs bench package test-newer clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## build into .venv, run the examples on the engine, compare with the standard library
+	@$(PYTHON) scripts/develop.py --venv $(ENVIRONMENT) --group build --group test $(PYTHON)
+	@$(ENVIRONMENT)/bin/python scripts/demo.py
+
+build: ## build the engine into .venvs/X.Y for each Python of 3.11, 3.12, 3.13 found
+	@$(PYTHON) scripts/develop.py $(PYTHONS)
+
+quick: ## the same for one Python, in less time, for edit cycles
+	@$(PYTHON) scripts/develop.py --quick $(or $(PYTHONS),$(PYTHON))
+
+test: ## everything: Rust, lints, types, conformance and tests on every Python found
+	@$(GATE)
+
+check: ## before a commit: lints, Rust tests and this Python's tests
+	@$(GATE) --this-python --quick lint-rust rust build lint-python stubs python
+
+python: ## the Python tests on every Python found
+	@$(GATE) build python
+
+rust: ## the tests of the crates that know nothing of Python
+	@$(GATE) rust
+
+loom: ## the models of the wait protocol, all interleavings
+	@$(GATE) loom
+
+conformance: ## CPython's own suites against ours, on every Python found
+	@$(GATE) build conformance
+
+stress: ## the stress tests in their full length
+	@$(PYTHON) scripts/gate.py --this-python --pytest 'tests/stress --full-stress' build python
+
+lint: ## rustfmt, clippy, rustdoc, licences, ruff, mypy, stubtest
+	@$(GATE) build lint-rust lint-python stubs
+
+fmt: ## format Rust and Python
+	@cargo fmt --all
+	@$(PYTHON) scripts/develop.py --venv $(ENVIRONMENT) --group lint --tools-only $(PYTHON)
+	@$(ENVIRONMENT)/bin/python -m ruff check --quiet --select I --fix . && $(ENVIRONMENT)/bin/python -m ruff format --quiet .
+
+docs: ## run every example in the documentation, check its links
+	@$(PYTHON) scripts/gate.py --this-python --pytest 'tests/unit/test_docs.py tests/architecture/test_links.py' build python
+
+bench: ## measure us and the standard library side by side
+	@$(PYTHON) scripts/develop.py --venv $(ENVIRONMENT) --group build --group test $(PYTHON)
+	@$(ENVIRONMENT)/bin/python benches/run.py
+
+package: ## build the sdist, and from it a wheel, into dist/
+	@$(PYTHON) scripts/develop.py --venv $(ENVIRONMENT) --group package --tools-only $(PYTHON)
+	@$(ENVIRONMENT)/bin/python -m build --outdir dist
+
+test-newer: ## the tests and conformance on Debian's 3.14 and 3.15, as root (NEWER_PYTHON makes them)
+	@$(NEWER_PYTHON) setup
+	@for version in 3.14 3.15; do \
+	  CARGO_TARGET_DIR=target/forky $(NEWER_PYTHON) run -- python$$version scripts/gate.py --this-python build conformance python || exit 1; \
+	done
+
+clean: ## remove what was built
+	rm -rf target dist .venv .venvs .mypy_cache .ruff_cache .pytest_cache python/threefold/*.so

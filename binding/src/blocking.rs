@@ -1,0 +1,147 @@
+//! Waiting on a Python thread: lets go of the interpreter, handles signals, and shows the wait in the wait table.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use threefold_trace::{ObjectRow, Owner, Reason, Wait as Shown, WaitRow};
+use threefold_wait::{Driver, Instant, Outcome, Parked, Ticket, Wait, Waiter, block};
+
+use crate::convert::Patience;
+use crate::{names, sites};
+
+/// How long the main thread sleeps at a time. A signal that arrives just before it falls asleep, or that the kernel
+/// delivers to another thread, is seen after this time at the latest.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// What the wait table says of a wait.
+pub(crate) struct Subject {
+    pub(crate) reason: Reason,
+    /// Address of the Python object.
+    pub(crate) object: usize,
+    /// Shows the holder, where there is one.
+    pub(crate) row: Option<Arc<ObjectRow>>,
+    /// The holder, where there is one but no row.
+    pub(crate) holder: Owner,
+}
+
+impl Subject {
+    /// A wait for something that nobody holds.
+    pub(crate) fn unheld<T>(reason: Reason, object: &T) -> Self {
+        Self { reason, object: std::ptr::from_ref(object).addr(), row: None, holder: Owner::NOBODY }
+    }
+}
+
+/// What happens to an exception that a signal handler raises during a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Interrupt {
+    /// It ends the wait.
+    Ends,
+    /// It is kept until the wait is over: what is waited for must be had in any case.
+    Waits,
+}
+
+struct PythonDriver<'py, F> {
+    py: Python<'py>,
+    subject: F,
+    patience: Patience,
+    interrupt: Interrupt,
+    kept: Option<PyErr>,
+    row: Option<WaitRow>,
+}
+
+impl<F: Fn() -> Subject> PythonDriver<'_, F> {
+    fn handle_signals(&mut self) -> PyResult<()> {
+        match self.py.check_signals() {
+            Err(error) if self.interrupt == Interrupt::Waits => {
+                // The first one is raised in the end; Python chains none of the later ones either.
+                self.kept.get_or_insert(error);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn show(&mut self) {
+        if self.row.is_none() {
+            let subject = (self.subject)();
+            names::name_holder(self.py, subject.holder, subject.row.as_deref());
+            self.row = Some(threefold_trace::begin(&Shown {
+                owner: Owner::thread(),
+                name: names::current_thread(self.py),
+                reason: subject.reason,
+                object: subject.object as u64,
+                object_row: subject.row.as_deref(),
+                holder: subject.holder,
+                site: sites::current(self.py),
+                has_timeout: self.patience.is_limited(),
+            }));
+        }
+    }
+}
+
+impl<F: Fn() -> Subject> Driver for PythonDriver<'_, F> {
+    type Error = PyErr;
+
+    fn park(&mut self, waiter: &Waiter, deadline: Option<Instant>) -> PyResult<Parked> {
+        self.show();
+        // Only the main thread runs signal handlers.
+        if !threefold_sys::slot::is_main_thread() {
+            return Ok(self.py.detach(|| waiter.park(deadline)));
+        }
+        let slice_end = Instant::now().after(SLICE);
+        let is_last_slice = deadline.is_some_and(|deadline| deadline <= slice_end);
+        let until = if is_last_slice { deadline } else { Some(slice_end) };
+        let parked = self.py.detach(|| waiter.park(until));
+        if parked != Parked::Woken {
+            self.handle_signals()?;
+        }
+        Ok(if parked == Parked::TimedOut && !is_last_slice { Parked::Woken } else { parked })
+    }
+}
+
+/// Waits on this thread; `None` when the patience was at an end.
+///
+/// # Errors
+/// What a signal handler raised; the wait is withdrawn then.
+pub(crate) fn wait<W: Wait>(
+    py: Python<'_>,
+    wait: &mut W,
+    owner: Owner,
+    patience: Patience,
+    subject: impl Fn() -> Subject,
+) -> PyResult<Option<W::Output>> {
+    wait_with(py, wait, &mut Ticket::thread(owner), patience, subject)
+}
+
+/// As [`wait`], with a ticket that may be queued already.
+pub(crate) fn wait_with<W: Wait>(
+    py: Python<'_>,
+    wait: &mut W,
+    ticket: &mut Ticket,
+    patience: Patience,
+    subject: impl Fn() -> Subject,
+) -> PyResult<Option<W::Output>> {
+    let mut driver = PythonDriver { py, subject, patience, interrupt: Interrupt::Ends, kept: None, row: None };
+    Ok(ready(block(wait, ticket, patience.deadline(), &mut driver)?))
+}
+
+/// Waits on this thread for as long as it takes; returns what a signal handler raised meanwhile.
+pub(crate) fn wait_through<W: Wait>(
+    py: Python<'_>,
+    wait: &mut W,
+    owner: Owner,
+    subject: impl Fn() -> Subject,
+) -> PyResult<()> {
+    let patience = Patience::Endless;
+    let mut driver = PythonDriver { py, subject, patience, interrupt: Interrupt::Waits, kept: None, row: None };
+    block(wait, &mut Ticket::thread(owner), None, &mut driver)?;
+    driver.kept.map_or(Ok(()), Err)
+}
+
+fn ready<T>(outcome: Outcome<T>) -> Option<T> {
+    match outcome {
+        Outcome::Ready(output) => Some(output),
+        Outcome::TimedOut => None,
+    }
+}

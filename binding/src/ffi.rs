@@ -1,0 +1,239 @@
+//! The binding's only `unsafe`: methods with CPython's fastest calling convention, and a look at the current frame.
+//!
+//! `#[pymethods]` cost 20 to 30 ns a call more than a bare `METH_FASTCALL` function (`docs/design/binding-style.md`),
+//! which is as much as a whole uncontended lock operation. So each hot method exists twice: the `#[pymethods]` one is
+//! complete, and a [`FastMethod`] in front of it answers the common case or says [`Fast::Slow`].
+
+use std::ffi::{CStr, CString};
+use std::sync::OnceLock;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyCode, PyType};
+
+/// The answer of a fast method.
+pub(crate) enum Fast {
+    /// `None`.
+    Nothing,
+    /// `True` or `False`.
+    Bool(bool),
+    /// A reference that the caller takes over.
+    Object(Py<PyAny>),
+    /// Not the common case: ask the complete method.
+    Slow,
+}
+
+/// Positional arguments of a fast call.
+pub(crate) struct Arguments<'a> {
+    positional: &'a [*mut ffi::PyObject],
+}
+
+impl Arguments<'_> {
+    /// Whether there is none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.positional.is_empty()
+    }
+
+    /// A new reference to the only argument.
+    #[inline]
+    pub(crate) fn only(&self) -> Option<Py<PyAny>> {
+        let [argument] = self.positional else { return None };
+        // SAFETY: `trampoline` is called attached with valid borrowed references, alive for the call; the token is used
+        // for this one increment of the reference count.
+        Some(unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), *argument) }.unbind())
+    }
+
+    /// Whether the only argument is this very object.
+    #[inline]
+    pub(crate) fn is_only(&self, singleton: Singleton) -> bool {
+        // SAFETY: attached, as above; both are immortal or never freed while the interpreter runs.
+        let expected = unsafe {
+            match singleton {
+                Singleton::True => ffi::Py_True(),
+                Singleton::False => ffi::Py_False(),
+            }
+        };
+        matches!(self.positional, [argument] if *argument == expected)
+    }
+}
+
+/// Objects that are compared by identity.
+#[derive(Clone, Copy)]
+pub(crate) enum Singleton {
+    True,
+    False,
+}
+
+/// A method that answers the common case without the framework's entry and exit.
+///
+/// `call` runs attached but outside PyO3's bookkeeping: it must not drop a `Py`, call Python, wait, or panic, except
+/// inside `Python::attach`.
+pub(crate) trait FastMethod {
+    /// The class it belongs to.
+    type Class: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync;
+    /// Its name in Python.
+    const NAME: &'static CStr;
+
+    /// Answers the common case.
+    fn call(this: &Self::Class, arguments: &Arguments<'_>) -> Fast;
+
+    /// Where the complete method is kept.
+    fn complete() -> &'static OnceLock<Py<PyAny>>;
+}
+
+/// Declares a fast method: `fast_method!(AcquireLock, Lock, c"acquire", |lock, arguments| ...)`.
+macro_rules! fast_method {
+    ($name:ident, $class:ty, $python:literal, |$this:ident, $arguments:ident| $body:expr) => {
+        pub(crate) struct $name;
+
+        impl $crate::ffi::FastMethod for $name {
+            type Class = $class;
+            const NAME: &'static std::ffi::CStr = $python;
+
+            #[inline]
+            fn call($this: &$class, $arguments: &$crate::ffi::Arguments<'_>) -> $crate::ffi::Fast {
+                $body
+            }
+
+            fn complete() -> &'static std::sync::OnceLock<pyo3::Py<pyo3::PyAny>> {
+                static COMPLETE: std::sync::OnceLock<pyo3::Py<pyo3::PyAny>> = std::sync::OnceLock::new();
+                &COMPLETE
+            }
+        }
+    };
+}
+pub(crate) use fast_method;
+
+/// Puts the fast method in front of the complete one of the same name, signature and documentation.
+pub(crate) fn install<M: FastMethod>(py: Python<'_>) -> PyResult<()> {
+    let class = py.get_type::<M::Class>();
+    let name = M::NAME.to_string_lossy();
+    let complete = class.getattr("__dict__")?.get_item(&*name)?;
+    let documentation = documentation_of(&name, &complete)?;
+    if M::complete().set(complete.unbind()).is_err() {
+        return Ok(());
+    }
+    let descriptor = new_descriptor::<M>(&class, documentation)?;
+    class.setattr(&*name, descriptor)
+}
+
+/// The documentation string in the form from which CPython reads the text signature.
+fn documentation_of(name: &str, complete: &Bound<'_, PyAny>) -> PyResult<CString> {
+    let signature: Option<String> = complete.getattr("__text_signature__")?.extract()?;
+    let text: Option<String> = complete.getattr("__doc__")?.extract()?;
+    let signature = signature.unwrap_or_else(|| "($self)".to_owned());
+    Ok(CString::new(format!("{name}{signature}\n--\n\n{}", text.unwrap_or_default()))?)
+}
+
+fn new_descriptor<'py, M: FastMethod>(
+    class: &Bound<'py, PyType>,
+    documentation: CString,
+) -> PyResult<Bound<'py, PyAny>> {
+    // A method definition must outlive its type, which lives as long as the process.
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: M::NAME.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: trampoline::<M> },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: documentation.into_raw(),
+    }));
+    // SAFETY: attached (we hold a `Bound`); the type is valid; the definition is leaked and its flags match the
+    // function's signature. The result is a new reference or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(class.py(), ffi::PyDescr_NewMethod(class.as_type_ptr(), definition)) }
+}
+
+/// What CPython calls. The method descriptor has checked that `this` is an instance of the class.
+unsafe extern "C" fn trampoline<M: FastMethod>(
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    argument_count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    if keyword_names.is_null() {
+        // SAFETY: CPython calls methods attached, with an instance of the descriptor's class that stays alive during
+        // the call, and with `argument_count` valid arguments (the pointer may be null only when there are none).
+        let answer = unsafe {
+            let py = Python::assume_attached();
+            let this = Borrowed::from_ptr(py, this);
+            let positional = if argument_count == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts(arguments, argument_count as usize)
+            };
+            M::call(this.cast_unchecked::<M::Class>().get(), &Arguments { positional })
+        };
+        // SAFETY: attached; each branch returns one new reference.
+        unsafe {
+            match answer {
+                Fast::Nothing => return ffi::Py_NewRef(ffi::Py_None()),
+                Fast::Bool(true) => return ffi::Py_NewRef(ffi::Py_True()),
+                Fast::Bool(false) => return ffi::Py_NewRef(ffi::Py_False()),
+                Fast::Object(object) => return object.into_ptr(),
+                Fast::Slow => {}
+            }
+        }
+    }
+    // SAFETY: the arguments are passed on as they came.
+    unsafe { call_complete(M::complete(), this, arguments, argument_count, keyword_names) }
+}
+
+#[cold]
+unsafe fn call_complete(
+    complete: &'static OnceLock<Py<PyAny>>,
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    argument_count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    let Some(complete) = complete.get() else { return std::ptr::null_mut() };
+    // SAFETY: attached; `keyword_names` is null or a tuple; the arguments are `argument_count` positional ones followed
+    // by one for each keyword, all alive during the call, which gets them behind `this` in an array of their own.
+    unsafe {
+        let keyword_count = if keyword_names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(keyword_names) };
+        let positional_count = argument_count as usize;
+        let count = positional_count + keyword_count as usize;
+        let mut all = Vec::with_capacity(count + 1);
+        all.push(this);
+        if count > 0 {
+            all.extend_from_slice(std::slice::from_raw_parts(arguments, count));
+        }
+        ffi::PyObject_Vectorcall(complete.as_ptr(), all.as_ptr(), positional_count + 1, keyword_names)
+    }
+}
+
+/// A Python function that is running: where it is, and who called it.
+pub(crate) struct Frame<'py>(Bound<'py, PyAny>);
+
+impl<'py> Frame<'py> {
+    /// The innermost Python function that runs on this thread.
+    pub(crate) fn current(py: Python<'py>) -> Option<Self> {
+        // SAFETY: attached; the result is borrowed, or null when no Python code runs.
+        unsafe { Bound::from_borrowed_ptr_or_opt(py, ffi::PyEval_GetFrame().cast()) }.map(Self)
+    }
+
+    /// The function that called this one.
+    pub(crate) fn caller(&self) -> Option<Self> {
+        // SAFETY: attached, and `self` is a frame; the result is a new reference, or null without an exception.
+        unsafe { Bound::from_owned_ptr_or_opt(self.0.py(), ffi::PyFrame_GetBack(self.0.as_ptr().cast()).cast()) }.map(Self)
+    }
+
+    /// Its code.
+    pub(crate) fn code(&self) -> Bound<'py, PyCode> {
+        // SAFETY: attached, and `self` is a frame; the result is a new reference to a code object, never null.
+        unsafe {
+            Bound::from_owned_ptr(self.0.py(), ffi::PyFrame_GetCode(self.0.as_ptr().cast()).cast()).cast_into_unchecked()
+        }
+    }
+
+    /// Index of the instruction that is running.
+    pub(crate) fn instruction(&self) -> i32 {
+        // SAFETY: attached, and `self` is a frame.
+        unsafe { ffi::PyFrame_GetLasti(self.0.as_ptr().cast()) }
+    }
+
+    /// The line that is running.
+    pub(crate) fn line(&self) -> i32 {
+        // SAFETY: attached, and `self` is a frame.
+        unsafe { ffi::PyFrame_GetLineNumber(self.0.as_ptr().cast()) }
+    }
+}

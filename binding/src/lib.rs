@@ -1,0 +1,44 @@
+//! The bridge: CPython's calls in, the crates' primitives out. Conversion only; one file per word.
+
+mod acquire;
+mod barrier;
+mod blocking;
+mod condition;
+mod condition_wait;
+mod convert;
+mod event;
+mod ffi;
+mod guard;
+mod kind;
+mod lock;
+mod names;
+mod operation;
+mod python;
+mod queue;
+mod queue_wait;
+mod ranking;
+mod rlock;
+mod semaphore;
+mod simple_queue;
+mod sites;
+mod trace;
+mod wait;
+mod waker;
+
+use pyo3::prelude::*;
+
+#[pymodule(gil_used = false)]
+fn _threefold(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    lock::register(module)?;
+    rlock::register(module)?;
+    condition::register(module)?;
+    semaphore::register(module)?;
+    event::register(module)?;
+    barrier::register(module)?;
+    queue::register(module)?;
+    simple_queue::register(module)?;
+    waker::register(module)?;
+    trace::register(module)?;
+    module.add_class::<wait::PyWait>()
+}

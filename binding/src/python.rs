@@ -1,0 +1,57 @@
+//! Objects of the standard library that we use, each looked up once.
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyType;
+
+macro_rules! imported {
+    ($(#[$documentation:meta] $function:ident = $module:literal, $attribute:literal;)*) => {$(
+        #[$documentation]
+        pub(crate) fn $function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+            static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+            CELL.get_or_try_init(py, || Ok(py.import($module)?.getattr($attribute)?.unbind())).map(|object| object.bind(py))
+        }
+    )*};
+}
+
+imported! {
+    /// `queue.Empty`.
+    empty = "_queue", "Empty";
+    /// `queue.Full`.
+    full = "queue", "Full";
+    /// `queue.ShutDown`, or ours where there is none.
+    shut_down = "threefold.queue", "ShutDown";
+    /// `threading.BrokenBarrierError`.
+    broken_barrier_error = "threading", "BrokenBarrierError";
+    /// The table of live `threading.Thread` objects by identifier.
+    active_threads = "threading", "_active";
+    /// `asyncio.current_task`.
+    current_task = "asyncio", "current_task";
+    /// `asyncio.get_running_loop`.
+    running_loop = "asyncio", "get_running_loop";
+    /// The event loop that runs on this thread, or `None`.
+    maybe_running_loop = "asyncio.events", "_get_running_loop";
+    /// `heapq.heappush`.
+    heappush = "heapq", "heappush";
+    /// `heapq.heappop`.
+    heappop = "heapq", "heappop";
+    /// The slower, fully visible queue.
+    compatible_queue = "threefold._compatible_queue", "CompatibleQueue";
+    /// Our own package's folder.
+    package_path = "threefold", "__path__";
+    /// Waits for a predicate on a condition, in a task.
+    condition_wait_for = "threefold._conditions", "wait_for_async";
+}
+
+/// An error of a class that was looked up.
+pub(crate) fn error(class: PyResult<&Bound<'_, PyAny>>) -> PyErr {
+    match class.and_then(|class| class.cast::<PyType>().map(Clone::clone).map_err(PyErr::from)) {
+        Ok(class) => PyErr::from_type(class, ()),
+        Err(error) => error,
+    }
+}
+
+/// A class method `__class_getitem__` for classes that take item types: `Queue[int]`.
+pub(crate) fn generic_alias<'py>(class: &Bound<'py, PyType>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    class.py().import("types")?.getattr("GenericAlias")?.call1((class, item))
+}

@@ -1,0 +1,320 @@
+//! The awaitable that every `*_async` method returns: drives one operation from a task of any asyncio loop.
+//!
+//! | state | next step |
+//! |---|---|
+//! | new | poll; if there is nothing yet, queue with a waker and yield a future to the loop |
+//! | waiting | the future has a result: poll again; a deadline or a cancellation withdraws |
+//! | over | raises `RuntimeError`, as a coroutine that is awaited twice |
+
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::prelude::*;
+use pyo3::types::{PyTuple, PyType};
+use threefold_trace::{Owner, Wait as Shown, WaitRow};
+use threefold_wait::{Ticket, Withdrawal};
+
+use crate::convert::Patience;
+use crate::operation::{Operation, describe};
+use crate::waker::TaskWaker;
+use crate::{names, python, sites};
+
+/// A wait as a value: await it once, in a task of any asyncio event loop.
+#[pyclass(module = "threefold", name = "Wait", weakref)]
+pub(crate) struct PyWait {
+    operation: Option<Box<dyn Operation>>,
+    patience: Patience,
+    waiting: Option<Waiting>,
+}
+
+/// What there is only while the task sleeps.
+struct Waiting {
+    ticket: Ticket,
+    waker: TaskWaker,
+    event_loop: Py<PyAny>,
+    timer: Option<Py<PyAny>>,
+    /// A cancellation that must wait for the operation's cleanup.
+    kept: Option<PyErr>,
+    is_expired: bool,
+    _row: WaitRow,
+}
+
+type Step = PyResult<Result<Py<PyAny>, Py<PyAny>>>;
+
+impl PyWait {
+    pub(crate) fn new(operation: impl Operation + 'static, patience: Patience) -> Self {
+        Self { operation: Some(Box::new(operation)), patience, waiting: None }
+    }
+
+    /// One step: `Ok(Ok(future))` to be yielded, `Ok(Err(value))` when it is over.
+    fn step(&mut self, py: Python<'_>) -> Step {
+        let Some(operation) = self.operation.as_mut() else {
+            return Err(PyRuntimeError::new_err("cannot reuse already awaited Wait"));
+        };
+        let Some(waiting) = self.waiting.as_mut() else { return self.begin(py) };
+        if let Some(result) = operation.poll(py, &mut waiting.ticket) {
+            return self.finish(py, result);
+        }
+        let has_passed =
+            !waiting.is_expired && self.patience.seconds_left().is_some_and(|seconds| seconds <= 0.000_5);
+        if has_passed {
+            waiting.is_expired = true;
+            if let Some(result) = operation.withdraw(py, &mut waiting.ticket, Withdrawal::Keep) {
+                return self.finish(py, result);
+            }
+            if !operation.must_finish() {
+                let result = operation.timed_out(py);
+                return self.finish(py, result);
+            }
+            return self.step(py);
+        }
+        self.sleep(py)
+    }
+
+    fn begin(&mut self, py: Python<'_>) -> Step {
+        if let Some(result) = self.operation.as_mut().and_then(|operation| operation.try_now(py)) {
+            return self.finish(py, result);
+        }
+        let event_loop = python::running_loop(py)?.call0()?;
+        let task = current_task(py)?;
+        let owner = task.as_ref().map_or_else(Owner::thread, owner_of);
+        let waker = TaskWaker::new(&event_loop)?;
+        let Some(operation) = self.operation.as_mut() else {
+            return Err(PyRuntimeError::new_err("cannot reuse already awaited Wait"));
+        };
+        let future = new_future(&event_loop)?;
+        waker.set_future(&future);
+        let mut ticket = Ticket::task(owner, waker.waker());
+        if let Some(result) = operation.poll(py, &mut ticket) {
+            return self.finish(py, result);
+        }
+        let row = show(py, operation.as_ref(), owner, task.as_ref(), self.patience);
+        let waiting = Waiting {
+            ticket,
+            waker,
+            event_loop: event_loop.unbind(),
+            timer: None,
+            kept: None,
+            is_expired: false,
+            _row: row,
+        };
+        self.waiting = Some(waiting);
+        self.set_timer(py, &future)?;
+        Ok(Ok(future.unbind()))
+    }
+
+    /// Yields a fresh future, for a wake that led to nothing.
+    fn sleep(&mut self, py: Python<'_>) -> Step {
+        let Some(waiting) = self.waiting.as_mut() else { return self.begin(py) };
+        let future = new_future(waiting.event_loop.bind(py))?;
+        waiting.waker.set_future(&future);
+        // A wake between the poll and this line found the old future; look once more now that the new one is in place.
+        let ticket = &mut waiting.ticket;
+        if let Some(result) = self.operation.as_mut().and_then(|operation| operation.poll(py, ticket)) {
+            return self.finish(py, result);
+        }
+        self.set_timer(py, &future)?;
+        Ok(Ok(future.unbind()))
+    }
+
+    fn set_timer(&mut self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Some(waiting) = self.waiting.as_mut() else { return Ok(()) };
+        if waiting.is_expired {
+            return Ok(());
+        }
+        let Some(seconds) = self.patience.seconds_left() else { return Ok(()) };
+        let expire = pyo3::wrap_pyfunction!(crate::waker::expire, py)?;
+        let timer = waiting.event_loop.bind(py).call_method1("call_later", (seconds, expire, future))?;
+        if let Some(previous) = waiting.timer.replace(timer.unbind()) {
+            previous.call_method0(py, "cancel")?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, py: Python<'_>, result: PyResult<Py<PyAny>>) -> Step {
+        self.operation = None;
+        let Some(waiting) = self.waiting.take() else { return result.map(Err) };
+        waiting.waker.clear();
+        if let Some(timer) = waiting.timer {
+            timer.call_method0(py, "cancel")?;
+        }
+        match waiting.kept {
+            Some(error) => Err(error),
+            None => result.map(Err),
+        }
+    }
+
+    /// The task was cancelled, or closed: what it was granted goes to the next one.
+    fn cancel(&mut self, py: Python<'_>, error: PyErr) -> Step {
+        let (Some(operation), Some(waiting)) = (self.operation.as_mut(), self.waiting.as_mut()) else {
+            self.operation = None;
+            return Err(error);
+        };
+        if operation.must_finish() {
+            waiting.kept.get_or_insert(error);
+            return self.step(py);
+        }
+        let handed_on = operation.withdraw(py, &mut waiting.ticket, Withdrawal::HandOn);
+        drop(handed_on);
+        if operation.must_finish() {
+            waiting.kept = Some(error);
+            return self.step(py);
+        }
+        self.finish(py, Err(error))
+    }
+}
+
+fn show(
+    py: Python<'_>,
+    operation: &dyn Operation,
+    owner: Owner,
+    task: Option<&Bound<'_, PyAny>>,
+    patience: Patience,
+) -> WaitRow {
+    let subject = operation.subject(py);
+    names::current_thread(py);
+    names::name_holder(py, subject.holder, subject.row.as_deref());
+    threefold_trace::begin(&Shown {
+        owner,
+        name: task.map_or_else(|| names::current_thread(py), names::task),
+        reason: subject.reason,
+        object: subject.object as u64,
+        object_row: subject.row.as_deref(),
+        holder: subject.holder,
+        site: sites::current(py),
+        has_timeout: patience.is_limited(),
+    })
+}
+
+/// The task that runs on this thread, if any.
+pub(crate) fn current_task(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    let task = python::current_task(py)?.call0()?;
+    Ok((!task.is_none()).then_some(task))
+}
+
+/// A task as an owner.
+pub(crate) fn owner_of(task: &Bound<'_, PyAny>) -> Owner {
+    Owner::task(task.as_ptr().addr())
+}
+
+/// Who is calling: the task that runs on this thread, or the thread.
+pub(crate) fn caller(py: Python<'_>) -> Owner {
+    current_task(py).ok().flatten().as_ref().map_or_else(Owner::thread, owner_of)
+}
+
+/// Whether `owner` is the calling thread, or the task that it runs now.
+pub(crate) fn is_caller(py: Python<'_>, owner: Owner) -> bool {
+    if owner == Owner::thread() {
+        return true;
+    }
+    if owner.task_address() == 0 || owner.its_thread() != Owner::thread() {
+        return false;
+    }
+    let has_loop = python::maybe_running_loop(py).and_then(|running| running.call0()).is_ok_and(|running| !running.is_none());
+    has_loop && matches!(current_task(py), Ok(Some(task)) if owner_of(&task) == owner)
+}
+
+fn new_future<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let py = event_loop.py();
+    let future = event_loop.call_method0(pyo3::intern!(py, "create_future"))?;
+    future.setattr(pyo3::intern!(py, "_asyncio_future_blocking"), true)?;
+    Ok(future)
+}
+
+/// The end of an iteration, with its value.
+fn stop(py: Python<'_>, value: Py<PyAny>) -> PyErr {
+    // A tuple or an exception as the value would be taken for the exception's arguments.
+    match PyTuple::new(py, [value]) {
+        Ok(arguments) => PyErr::new::<PyStopIteration, _>(arguments.unbind()),
+        Err(error) => error,
+    }
+}
+
+#[pymethods]
+impl PyWait {
+    fn __await__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __iter__(this: PyRef<'_, Self>) -> PyRef<'_, Self> {
+        this
+    }
+
+    fn __next__(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.step(py)?.map_err(|value| stop(py, value))
+    }
+
+    /// Goes on with the wait, as a coroutine's `send`; the value is ignored.
+    fn send(&mut self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.__next__(py)
+    }
+
+    /// Ends the wait with an exception, as a coroutine's `throw`: what it was granted goes to the next waiter.
+    #[pyo3(signature = (kind, value=None, traceback=None, /))]
+    fn throw(
+        &mut self,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = kind.py();
+        let error = match (kind.cast::<PyType>(), value) {
+            (Ok(class), Some(value)) if value.is_instance(class)? => PyErr::from_value(value.clone()),
+            (Ok(class), Some(value)) => PyErr::from_value(class.call1((value,))?),
+            (Ok(class), None) => PyErr::from_value(class.call0()?),
+            (Err(_), None) => PyErr::from_value(kind.clone()),
+            (Err(_), Some(_)) => {
+                return Err(PyTypeError::new_err("instance exception may not have a separate value"));
+            }
+        };
+        if let Some(traceback) = traceback.filter(|traceback| !traceback.is_none()) {
+            error.set_traceback(py, Some(traceback.cast()?.clone()));
+        }
+        self.cancel(py, error)?.map_err(|value| stop(py, value))
+    }
+
+    /// Gives the wait up, as a coroutine's `close`.
+    fn close(&mut self, py: Python<'_>) -> PyResult<()> {
+        let error = pyo3::exceptions::PyGeneratorExit::new_err(());
+        match self.cancel(py, error) {
+            Err(error) if error.is_instance_of::<pyo3::exceptions::PyGeneratorExit>(py) => Ok(()),
+            Err(error) => Err(error),
+            // A lock that must be had back first, with no loop left to wait for it in.
+            Ok(_unfinished) => {
+                self.operation = None;
+                self.waiting = None;
+                Ok(())
+            }
+        }
+    }
+
+    #[classmethod]
+    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        python::generic_alias(class, item)
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> String {
+        match &self.operation {
+            Some(operation) => format!("<threefold.Wait for {}>", describe(operation.subject(py).reason)),
+            None => "<threefold.Wait, over>".to_owned(),
+        }
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        self.operation.as_ref().map_or(Ok(()), |operation| operation.traverse(&visit))?;
+        if let Some(waiting) = &self.waiting {
+            visit.call(&waiting.event_loop)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for PyWait {
+    /// An awaitable that is dropped in the middle of its wait leaves no waiter behind that could swallow a wake.
+    fn drop(&mut self) {
+        if let (Some(operation), Some(waiting)) = (self.operation.as_mut(), self.waiting.as_mut()) {
+            Python::attach(|py| {
+                let handed_on = operation.withdraw(py, &mut waiting.ticket, Withdrawal::HandOn);
+                drop(handed_on);
+            });
+        }
+    }
+}

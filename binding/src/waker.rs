@@ -1,0 +1,178 @@
+//! Wakes a task through its event loop. README of crates/wait, section 5.
+//!
+//! A task that waits has yielded an asyncio future to its loop; waking it means giving that future a result:
+//! at once, when a task of the same loop is running here; else through the loop's inbox, which holds any number of
+//! wakes for one `call_soon_threadsafe`.
+
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Wake, Waker};
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
+
+use crate::python;
+
+/// Wakes on their way to one event loop.
+#[derive(Debug)]
+struct Inbox {
+    event_loop: Py<PyWeakrefReference>,
+    /// The thread that runs the loop, as of the last wait on it.
+    slot: u32,
+    wakes: Mutex<Vec<Py<PyAny>>>,
+    /// Whether the loop has been asked to empty the inbox and has not begun yet.
+    is_announced: AtomicBool,
+}
+
+impl Inbox {
+    fn wakes(&self) -> MutexGuard<'_, Vec<Py<PyAny>>> {
+        self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Delivers a wake from anywhere: another thread, a signal handler, a callback of the loop itself.
+    fn deliver(self: &Arc<Self>, py: Python<'_>, future: Py<PyAny>) -> PyResult<()> {
+        self.wakes().push(future);
+        // Empty before read: the loop takes the flag down before it looks into the inbox, so either it sees this wake
+        // or we see the flag down and announce it.
+        if self.is_announced.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let Some(event_loop) = self.event_loop.bind(py).upgrade() else { return Ok(()) };
+        let drain = Bound::new(py, Drain(Arc::clone(self)))?;
+        match event_loop.call_method1("call_soon_threadsafe", (drain,)) {
+            Err(error) if error.is_instance_of::<PyRuntimeError>(py) => {
+                // The loop is closed: its tasks are gone with it.
+                self.wakes().clear();
+                self.is_announced.store(false, Ordering::Release);
+                Ok(())
+            }
+            result => result.map(drop),
+        }
+    }
+}
+
+/// What the loop calls to empty an inbox.
+#[pyclass(frozen, module = "threefold._threefold")]
+struct Drain(Arc<Inbox>);
+
+#[pymethods]
+impl Drain {
+    fn __call__(&self, py: Python<'_>) -> PyResult<()> {
+        self.0.is_announced.store(false, Ordering::Release);
+        let wakes = std::mem::take(&mut *self.0.wakes());
+        wakes.into_iter().try_for_each(|future| finish(future.bind(py)))
+    }
+}
+
+/// Gives a future its result, unless it has been cancelled meanwhile.
+fn finish(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !future.call_method0(pyo3::intern!(future.py(), "done"))?.is_truthy()? {
+        future.call_method1(pyo3::intern!(future.py(), "set_result"), (future.py().None(),))?;
+    }
+    Ok(())
+}
+
+/// What a deadline's timer calls: `call_later(seconds, expire, future)`.
+#[pyfunction]
+#[pyo3(name = "_expire")]
+pub(crate) fn expire(future: &Bound<'_, PyAny>) -> PyResult<()> {
+    finish(future)
+}
+
+/// One sleeping task.
+#[derive(Debug)]
+struct Sleeper {
+    inbox: Arc<Inbox>,
+    /// What it waits for now; taken by whoever wakes it.
+    future: Mutex<Option<Py<PyAny>>>,
+}
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        Python::attach(|py| {
+            let future = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(future) = future else { return };
+            let result = if self.is_loop_running_a_task_here(py) {
+                finish(future.bind(py))
+            } else {
+                self.inbox.deliver(py, future)
+            };
+            if let Err(error) = result {
+                error.write_unraisable(py, None);
+            }
+        });
+    }
+}
+
+impl Sleeper {
+    /// Whether this thread is inside a task of the loop. If it is inside the loop but in no task, the loop may be
+    /// asleep in its poll with a signal handler on top, and must be woken as if from outside.
+    fn is_loop_running_a_task_here(&self, py: Python<'_>) -> bool {
+        self.inbox.slot == threefold_sys::slot::current()
+            && python::current_task(py).and_then(|current_task| current_task.call0()).is_ok_and(|task| !task.is_none())
+    }
+}
+
+/// The way to wake one task, for as many waits as it makes with it.
+#[derive(Debug)]
+pub(crate) struct TaskWaker(Arc<Sleeper>);
+
+impl TaskWaker {
+    /// For a task of the loop that runs here.
+    pub(crate) fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(Self(Arc::new(Sleeper { inbox: inbox_of(event_loop)?, future: Mutex::new(None) })))
+    }
+
+    /// The next wake goes to this future.
+    pub(crate) fn set_future(&self, future: &Bound<'_, PyAny>) {
+        let previous =
+            self.0.future.lock().unwrap_or_else(PoisonError::into_inner).replace(future.clone().unbind());
+        drop(previous);
+    }
+
+    /// As the port through which the wait protocol wakes tasks.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker::from(Arc::clone(&self.0))
+    }
+
+    /// Forgets the future: nobody is to be woken any more.
+    pub(crate) fn clear(&self) {
+        let future = self.0.future.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(future);
+    }
+}
+
+thread_local! {
+    /// The inbox of the loop that this thread runs: there is one at a time.
+    static LAST: RefCell<Option<(usize, Arc<Inbox>)>> = const { RefCell::new(None) };
+}
+
+fn inbox_of(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Inbox>> {
+    let py = event_loop.py();
+    let address = event_loop.as_ptr().addr();
+    let known = LAST.with_borrow(|last| match last {
+        Some((known, inbox)) if *known == address => Some(Arc::clone(inbox)),
+        _ => None,
+    });
+    // An address may have been used again; the weak reference tells.
+    let known = known.filter(|inbox| inbox.event_loop.bind(py).upgrade().is_some_and(|known| known.is(event_loop)));
+    if let Some(inbox) = known {
+        return Ok(inbox);
+    }
+    let inbox = Arc::new(Inbox {
+        event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
+        slot: threefold_sys::slot::current(),
+        wakes: Mutex::new(Vec::new()),
+        is_announced: AtomicBool::new(false),
+    });
+    let previous = LAST.replace(Some((address, Arc::clone(&inbox))));
+    drop(previous);
+    Ok(inbox)
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Drain>()?;
+    module.add_function(wrap_pyfunction!(expire, module)?)
+}

@@ -1,0 +1,67 @@
+//! What was read: a process and its waits.
+
+use std::time::Duration;
+
+use crate::owner::Owner;
+use crate::reason::Reason;
+
+/// The waits of one process at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// The process.
+    pub pid: u32,
+    /// The process that started it.
+    pub parent_pid: u32,
+    /// Its command line; empty when it cannot be read.
+    pub command: String,
+    /// Who waits, the longest wait first.
+    pub waits: Vec<Waiting>,
+    /// Waits that found no room in the table, counted since it was made.
+    pub not_shown_count: u64,
+    /// Rows that did not stand still long enough to be read, or make no sense.
+    pub unreadable_count: u64,
+}
+
+/// One wait.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Waiting {
+    /// Who waits.
+    pub waiter: Actor,
+    /// Why.
+    pub reason: Reason,
+    /// Address of what is waited for.
+    pub object: u64,
+    /// Who holds it, if that is known.
+    pub holder: Option<Actor>,
+    /// How long it has lasted.
+    pub lasted: Duration,
+    /// The line that waits; empty when it is not known.
+    pub site: String,
+    /// Whether it ends by itself.
+    pub has_timeout: bool,
+    /// Whether it stood unchanged from the beginning of the reading to its end, so that all such waits of a snapshot
+    /// existed at the same time.
+    pub is_steady: bool,
+}
+
+/// A thread or a task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Which one, in its process.
+    pub owner: Owner,
+    /// The name of the thread, or of the task; empty when it is not known.
+    pub name: String,
+    /// The name of the thread, or of the thread that runs the task; empty when it is not known.
+    pub thread_name: String,
+    /// The kernel's number of that thread; 0 when it is not known.
+    pub kernel_id: u32,
+    /// Whether the thread stayed in the parent process at `fork`.
+    pub stayed_behind: bool,
+}
+
+impl Actor {
+    /// Whether this is a task rather than a thread.
+    pub fn is_task(&self) -> bool {
+        self.owner.task_address() != 0
+    }
+}

@@ -1,0 +1,161 @@
+"""The steps of the gate: what is checked, with which command, in which order."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from interpreters import Interpreter
+
+ROOT = Path(__file__).resolve().parent.parent
+REPORTS = ROOT / "target" / "reports"
+TESTS = ("unit", "cli", "stress", "typing", "architecture")
+GROUPS = ("lint-rust", "rust", "loom", "build", "lint-python", "stubs", "conformance", "python")
+
+CARGO = "cargo"
+# The models search millions of interleavings: optimised, with the checks left in, linked without the release's patience.
+LOOM = {
+    "RUSTFLAGS": "--cfg loom",
+    "CARGO_TARGET_DIR": str(ROOT / "target" / "loom"),
+    "CARGO_PROFILE_RELEASE_LTO": "off",
+    "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
+    "CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS": "true",
+    "LOOM_MAX_PREEMPTIONS": os.environ.get("LOOM_MAX_PREEMPTIONS", "3"),
+}
+# What clippy and rustdoc compile the binding for.
+FOR_THIS_PYTHON = {"PYO3_PYTHON": sys.executable}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the gate."""
+
+    group: str
+    title: str
+    command: list[str]
+    settings: dict[str, str] = field(default_factory=dict)
+    limit_s: float = 1200.0
+    # Where the command leaves its counts, as JUnit XML.
+    report: Path | None = None
+    # Why there is nothing to run here.
+    skipped: str | None = None
+
+
+def lint_rust() -> Iterator[Step]:
+    """Check the lock file, the format, clippy's lints, the documentation's links and the licences."""
+    group = "lint-rust"
+    yield Step(group, "Cargo.lock is up to date", [CARGO, "metadata", "--locked", "--quiet", "--format-version=1"])
+    yield Step(group, "rustfmt", [CARGO, "fmt", "--all", "--check"])
+    clippy = [CARGO, "clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]
+    yield Step(group, "clippy", clippy, FOR_THIS_PYTHON)
+    documentation = [CARGO, "doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]
+    yield Step(group, "rustdoc", documentation, FOR_THIS_PYTHON | {"RUSTDOCFLAGS": "--deny warnings"})
+    missing = None if shutil.which("cargo-deny") else "cargo-deny is not installed (cargo install cargo-deny)"
+    yield Step(
+        group,
+        "licences and sources",
+        [CARGO, "deny", "--workspace", "check", "licenses", "bans", "sources"],
+        skipped=missing,
+    )
+
+
+def rust() -> Iterator[Step]:
+    """Test the crates that know nothing of Python."""
+    yield Step("rust", "tests of the crates", [CARGO, "test", "--quiet"])
+
+
+def loom() -> Iterator[Step]:
+    """Exhaust the interleavings of the wait protocol."""
+    yield Step("loom", "loom models", [CARGO, "test", "--quiet", "--release", "--package", "threefold-wait"], LOOM)
+
+
+def build(chosen: list[Interpreter], *, quick: bool) -> Iterator[Step]:
+    """Make the environments and build the engine into them.
+
+    Args:
+        chosen: the Pythons to build for.
+        quick: without the whole-program link.
+    """
+    for interpreter in chosen:
+        command = [sys.executable, "scripts/develop.py", *(["--quick"] if quick else []), interpreter.path]
+        yield Step("build", f"engine for {interpreter.minor}", command)
+
+
+def lint_python(chosen: list[Interpreter]) -> Iterator[Step]:
+    """Lint, format check and types, by the tools in the newest environment.
+
+    Args:
+        chosen: the Pythons whose environments exist.
+    """
+    group, python = "lint-python", environment(chosen[-1])
+    yield Step(group, "ruff", [python, "-m", "ruff", "check", "--quiet", "."])
+    yield Step(group, "ruff's format", [python, "-m", "ruff", "format", "--check", "--quiet", "."])
+    for interpreter in chosen:
+        command = [python, "-m", "mypy", f"--python-version={interpreter.minor}"]
+        yield Step(group, f"mypy for {interpreter.minor}", command)
+
+
+def stubs(chosen: list[Interpreter]) -> Iterator[Step]:
+    """Compare the stubs with the built extension.
+
+    Args:
+        chosen: the Pythons to compare them on.
+    """
+    settings = ["--mypy-config-file", "pyproject.toml", "--allowlist", "tests/typing/stubtest.txt"]
+    for interpreter in chosen:
+        command = [environment(interpreter), "-m", "mypy.stubtest", "threefold", *settings]
+        yield Step("stubs", f"stubtest on {interpreter.minor}", command)
+
+
+def conformance(chosen: list[Interpreter]) -> Iterator[Step]:
+    """Run CPython's own suites against ours.
+
+    Args:
+        chosen: the Pythons to run them on.
+    """
+    for interpreter in chosen:
+        command = [environment(interpreter), "tests/conformance/run.py"]
+        yield Step("conformance", f"conformance on {interpreter.minor}", command)
+
+
+def python(chosen: list[Interpreter], arguments: list[str]) -> Iterator[Step]:
+    """Run the Python tests.
+
+    Args:
+        chosen: the Pythons to run them on.
+        arguments: more arguments for pytest.
+    """
+    folders = [f"tests/{name}" for name in TESTS if (ROOT / "tests" / name).is_dir()]
+    for interpreter in chosen:
+        report = REPORTS / f"python-{interpreter.minor}.xml"
+        command = [environment(interpreter), "-m", "pytest", "-q", f"--junitxml={report}", *(arguments or folders)]
+        yield Step("python", f"tests on {interpreter.minor}", command, report=report)
+
+
+def environment(interpreter: Interpreter) -> str:
+    """Return the path of the Python in the environment that was made for an interpreter."""
+    return str(ROOT / ".venvs" / interpreter.minor / "bin" / "python")
+
+
+def steps(groups: list[str], chosen: list[Interpreter], *, quick: bool, arguments: list[str]) -> list[Step]:
+    """Return the steps of some groups, in the gate's order.
+
+    Args:
+        groups: names out of `GROUPS`.
+        chosen: the Pythons to use, oldest first.
+        quick: build the engine without the whole-program link.
+        arguments: more arguments for pytest.
+    """
+    every = [
+        *lint_rust(),
+        *rust(),
+        *loom(),
+        *build(chosen, quick=quick),
+        *lint_python(chosen),
+        *stubs(chosen),
+        *conformance(chosen),
+        *python(chosen, arguments),
+    ]
+    return [step for step in every if step.group in groups]

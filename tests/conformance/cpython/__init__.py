@@ -1,0 +1,1 @@
+"""CPython's own test suites, taken from the running interpreter and run against threefold."""
