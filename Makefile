@@ -11,7 +11,7 @@ NEWER_PYTHON ?= ../shared/tools/newer-python
 GATE = $(PYTHON) scripts/gate.py $(if $(PYTEST),--pytest '$(PYTEST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build quick test check python rust loom conformance stress lint fmt docs bench package test-newer clean
+.PHONY: help demo build quick test check python rust loom seeded-bugs tsan conformance stress lint fmt docs bench package test-newer clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ rust: ## the tests of the crates that know nothing of Python
 
 loom: ## the models of the wait protocol, all interleavings
 	@$(GATE) loom
+
+seeded-bugs: ## plant known bugs, which the models must find
+	@$(GATE) seeded-bugs
+
+tsan: ## the stress tests of the crates under ThreadSanitizer, where there is a nightly toolchain
+	@$(PYTHON) scripts/thread_sanitizer.py
 
 conformance: ## CPython's own suites against ours, on every Python found
 	@$(GATE) build conformance

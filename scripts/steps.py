@@ -12,7 +12,7 @@ from interpreters import Interpreter
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "target" / "reports"
 TESTS = ("unit", "cli", "stress", "typing", "architecture")
-GROUPS = ("lint-rust", "rust", "loom", "build", "lint-python", "stubs", "conformance", "python")
+GROUPS = ("lint-rust", "rust", "loom", "seeded-bugs", "build", "lint-python", "stubs", "conformance", "python")
 
 CARGO = "cargo"
 # The models search millions of interleavings: optimised, with the checks left in, linked without the release's patience.
@@ -24,6 +24,7 @@ LOOM = {
     "CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS": "true",
     "LOOM_MAX_PREEMPTIONS": os.environ.get("LOOM_MAX_PREEMPTIONS", "3"),
 }
+MODELS = ["--package", "threefold-wait", "--package", "threefold-sync", "--test", "loom"]
 # What clippy and rustdoc compile the binding for.
 FOR_THIS_PYTHON = {"PYO3_PYTHON": sys.executable}
 
@@ -67,8 +68,9 @@ def rust() -> Iterator[Step]:
 
 
 def loom() -> Iterator[Step]:
-    """Exhaust the interleavings of the wait protocol."""
-    yield Step("loom", "loom models", [CARGO, "test", "--quiet", "--release", "--package", "threefold-wait"], LOOM)
+    """Exhaust the interleavings of the wait protocol, and show that the models can fail."""
+    yield Step("loom", "loom models", [CARGO, "test", "--quiet", "--release", *MODELS], LOOM)
+    yield Step("seeded-bugs", "seeded bugs", [sys.executable, "scripts/seeded_bugs.py"])
 
 
 def build(chosen: list[Interpreter], *, quick: bool) -> Iterator[Step]:

@@ -17,6 +17,11 @@ pub(crate) trait Acquirable: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struc
     /// Releases it on behalf of the calling thread; false = the complete method must say what is wrong.
     fn try_release(&self) -> bool;
 
+    /// As whom the calling thread acquires it: itself, or the task that it runs and that has it already.
+    fn owner_for(&self, _py: Python<'_>) -> Owner {
+        Owner::thread()
+    }
+
     /// Waits to acquire it.
     fn waiting(&self) -> impl Wait<Output = ()>;
 
@@ -26,7 +31,7 @@ pub(crate) trait Acquirable: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struc
 
 /// Acquires it on this thread; returns whether that succeeded.
 pub(crate) fn acquire<C: Acquirable>(this: &C, py: Python<'_>, patience: Patience) -> PyResult<bool> {
-    let owner = Owner::thread();
+    let owner = this.owner_for(py);
     if this.try_acquire(owner) {
         return Ok(true);
     }

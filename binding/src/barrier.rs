@@ -12,7 +12,7 @@ use threefold_trace::{Owner, Reason};
 use threefold_wait::{Ticket, Wait, Withdrawal};
 
 use crate::blocking::{self, Subject};
-use crate::convert::{Patience, wait_patience};
+use crate::convert::{Constructed, Patience, wait_patience};
 use crate::lock::cannot_pickle;
 use crate::operation::Operation;
 use crate::python;
@@ -26,6 +26,7 @@ use crate::wait::PyWait;
 #[pyclass(frozen, weakref, dict, subclass, module = "threefold.threading", name = "Barrier")]
 pub(crate) struct PyBarrier {
     made: OnceLock<Made>,
+    constructed: Constructed,
 }
 
 /// What `__init__` sets.
@@ -76,7 +77,7 @@ impl PyBarrier {
     #[new]
     #[pyo3(signature = (*_arguments, **_keywords), text_signature = "(parties, action=None, timeout=None)")]
     fn new(_arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> Self {
-        Self { made: OnceLock::new() }
+        Self { made: OnceLock::new(), constructed: Constructed::YES }
     }
 
     #[pyo3(signature = (parties, action=None, timeout=None))]
@@ -164,16 +165,19 @@ impl PyBarrier {
     }
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
-        let (class, address, barrier) = (this.get_type(), this.as_ptr().addr(), this.get().barrier()?);
-        let (module, name) = (class.module()?, class.qualname()?);
+        let (name, address) = (python::class_name(this.as_any())?, this.as_ptr().addr());
+        let barrier = this.get().barrier()?;
         if barrier.is_broken() {
-            return Ok(format!("<{module}.{name} at {address:#x}: broken>"));
+            return Ok(format!("<{name} at {address:#x}: broken>"));
         }
         let (waiting, parties) = (barrier.waiting_count(), barrier.party_count());
-        Ok(format!("<{module}.{name} at {address:#x}: waiters={waiting}/{parties}>"))
+        Ok(format!("<{name} at {address:#x}: waiters={waiting}/{parties}>"))
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        if !self.constructed.is_true() {
+            return Ok(());
+        }
         let Some(made) = self.made.get() else { return Ok(()) };
         visit.call(&made.action)?;
         visit.call(&made.timeout)

@@ -14,6 +14,10 @@ use crate::{names, sites};
 /// delivers to another thread, is seen after this time at the latest.
 const SLICE: Duration = Duration::from_millis(100);
 
+/// How long a thread that was told before it fell asleep stays away from the interpreter. Whoever told it still has the
+/// interpreter and, more often than not, is about to wait itself; asking for it at once would mean to sleep until then.
+const COURTESY: Duration = Duration::from_micros(2);
+
 /// What the wait table says of a wait.
 pub(crate) struct Subject {
     pub(crate) reason: Reason,
@@ -62,6 +66,16 @@ impl<F: Fn() -> Subject> PythonDriver<'_, F> {
         }
     }
 
+    fn park_detached(&self, waiter: &Waiter, deadline: Option<Instant>) -> Parked {
+        self.py.detach(|| {
+            let parked = waiter.park(deadline);
+            if parked == Parked::Seen {
+                threefold_wait::linger(COURTESY);
+            }
+            parked
+        })
+    }
+
     fn show(&mut self) {
         if self.row.is_none() {
             let subject = (self.subject)();
@@ -87,13 +101,13 @@ impl<F: Fn() -> Subject> Driver for PythonDriver<'_, F> {
         self.show();
         // Only the main thread runs signal handlers.
         if !threefold_sys::slot::is_main_thread() {
-            return Ok(self.py.detach(|| waiter.park(deadline)));
+            return Ok(self.park_detached(waiter, deadline));
         }
         let slice_end = Instant::now().after(SLICE);
         let is_last_slice = deadline.is_some_and(|deadline| deadline <= slice_end);
         let until = if is_last_slice { deadline } else { Some(slice_end) };
-        let parked = self.py.detach(|| waiter.park(until));
-        if parked != Parked::Woken {
+        let parked = self.park_detached(waiter, until);
+        if matches!(parked, Parked::TimedOut | Parked::Interrupted) {
             self.handle_signals()?;
         }
         Ok(if parked == Parked::TimedOut && !is_last_slice { Parked::Woken } else { parked })

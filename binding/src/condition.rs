@@ -12,7 +12,7 @@ use threefold_wait::{Ticket, Wait};
 use crate::acquire::leave_async;
 use crate::blocking::{self, Subject};
 use crate::condition_wait::WaitOnCondition;
-use crate::convert::{Patience, wait_patience};
+use crate::convert::{Constructed, Patience, wait_patience};
 use crate::ffi::{self, Fast, fast_method};
 use crate::guard::Guard;
 use crate::lock::cannot_pickle;
@@ -29,6 +29,7 @@ use crate::wait::PyWait;
 pub(crate) struct PyCondition {
     condition: Condition,
     guard: OnceLock<Guard>,
+    constructed: Constructed,
 }
 
 impl PyCondition {
@@ -51,6 +52,12 @@ impl PyCondition {
         } else {
             Err(PyRuntimeError::new_err(format!("cannot {verb} on un-acquired lock")))
         }
+    }
+
+    /// A method of the lock, or the plain one that does for a lock without it.
+    fn lock_method<'py>(&self, py: Python<'py>, name: &str, plain: &str) -> PyResult<Bound<'py, PyAny>> {
+        let lock = self.guard(py)?.object(py);
+        if lock.hasattr(name)? { lock.getattr(name) } else { lock.getattr(plain) }
     }
 
     fn wait_with(&self, py: Python<'_>, patience: Patience) -> PyResult<bool> {
@@ -83,7 +90,7 @@ impl PyCondition {
     #[new]
     #[pyo3(signature = (*_arguments, **_keywords), text_signature = "(lock=None)")]
     fn new(_arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> Self {
-        Self { condition: Condition::new(), guard: OnceLock::new() }
+        Self { condition: Condition::new(), guard: OnceLock::new(), constructed: Constructed::YES }
     }
 
     #[pyo3(signature = (lock=None))]
@@ -223,6 +230,13 @@ impl PyCondition {
         Ok(())
     }
 
+    /// The old spelling of `notify_all`.
+    #[pyo3(name = "notifyAll")]
+    fn notify_all_old(&self, py: Python<'_>) -> PyResult<()> {
+        python::warn_deprecated(py, c"notifyAll() is deprecated, use notify_all() instead")?;
+        self.notify_all(py)
+    }
+
     fn __enter__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         self.guard(py)?.enter(py)
     }
@@ -261,6 +275,16 @@ impl PyCondition {
         self.guard(py)?.is_owned(py)
     }
 
+    fn _release_save<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        self.lock_method(py, "_release_save", "release")?.call0()
+    }
+
+    fn _acquire_restore<'py>(&self, state: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = state.py();
+        let restore = self.lock_method(py, "_acquire_restore", "acquire")?;
+        if self.guard(py)?.object(py).hasattr("_acquire_restore")? { restore.call1((state,)) } else { restore.call0() }
+    }
+
     fn _at_fork_reinit(&self, py: Python<'_>) -> PyResult<()> {
         self.condition.reset();
         self.guard(py)?.reset(py)
@@ -276,6 +300,9 @@ impl PyCondition {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        if !self.constructed.is_true() {
+            return Ok(());
+        }
         self.guard.get().map_or(Ok(()), |guard| guard.traverse(&visit))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pyo3::exceptions::{PyOverflowError, PyValueError};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyFloat;
 use threefold_wait::Instant;
@@ -47,54 +47,65 @@ impl Patience {
     }
 }
 
-/// A timeout in seconds as a number; refuses what is not one.
-fn seconds(timeout: &Bound<'_, PyAny>) -> PyResult<f64> {
-    let seconds: f64 = if timeout.is_instance_of::<PyFloat>() {
-        timeout.extract()?
-    } else {
-        // An integer too large for a float is too large for a timeout as well.
-        match timeout.extract::<f64>() {
-            Ok(seconds) => seconds,
-            Err(error) if error.is_instance_of::<PyOverflowError>(timeout.py()) => return Err(too_large()),
-            Err(error) => return Err(error),
-        }
+/// An argument that may be left out, where `None` is a value like any other.
+pub(crate) enum Argument<'py> {
+    Missing,
+    Given(Bound<'py, PyAny>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Argument<'py> {
+    type Error = std::convert::Infallible;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> Result<Self, Self::Error> {
+        Ok(Self::Given(object.to_owned()))
+    }
+}
+
+/// A timeout in seconds as a number, if it is one that a clock can hold.
+fn seconds(timeout: &Bound<'_, PyAny>) -> Option<f64> {
+    let seconds = match timeout.cast::<PyFloat>() {
+        Ok(float) => float.value(),
+        #[allow(clippy::cast_precision_loss, reason = "a timeout above 2**53 seconds is refused anyway")]
+        Err(_) => timeout.extract::<i64>().ok()? as f64,
     };
-    if seconds.is_nan() {
-        return Err(PyValueError::new_err("Invalid value NaN (not a number)"));
-    }
-    Ok(seconds)
+    (seconds <= TIMEOUT_MAX).then_some(seconds)
 }
 
-fn too_large() -> PyErr {
-    PyOverflowError::new_err("timeout value is too large")
+fn until(seconds: f64) -> Patience {
+    Patience::Until(Instant::now().after(Duration::from_secs_f64(seconds.max(0.0))))
 }
 
-fn until(seconds: f64) -> PyResult<Patience> {
-    if seconds > TIMEOUT_MAX {
-        return Err(too_large());
+/// The error of this Python's own lock for arguments that cannot be used: each version has words of its own.
+fn refusal(py: Python<'_>, blocking: bool, timeout: &Bound<'_, PyAny>) -> PyErr {
+    let lock = py.import("_thread").and_then(|module| module.getattr("allocate_lock")?.call0());
+    match lock.and_then(|lock| lock.call_method1("acquire", (blocking, timeout))) {
+        Err(error) => error,
+        Ok(_accepted) => PyValueError::new_err("timeout value is out of range"),
     }
-    Ok(Patience::Until(Instant::now().after(Duration::from_secs_f64(seconds.max(0.0)))))
 }
 
 /// As `threading.Lock.acquire(blocking, timeout)` understands its arguments.
-pub(crate) fn lock_patience(blocking: bool, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience> {
-    let seconds = timeout.map_or(Ok(-1.0), seconds)?;
+pub(crate) fn lock_patience(blocking: bool, timeout: &Argument<'_>) -> PyResult<Patience> {
+    let Argument::Given(timeout) = timeout else {
+        return Ok(if blocking { Patience::Endless } else { Patience::None });
+    };
     #[allow(clippy::float_cmp, reason = "-1 is the documented way to say `no timeout`, and exact as a float")]
-    let is_endless = seconds == -1.0;
-    match (blocking, is_endless) {
-        (true, true) => Ok(Patience::Endless),
-        (false, true) => Ok(Patience::None),
-        (false, false) => Err(PyValueError::new_err("can't specify a timeout for a non-blocking call")),
-        (true, false) if seconds < 0.0 => Err(PyValueError::new_err("timeout value must be a non-negative number")),
-        (true, false) => until(seconds),
+    match (blocking, seconds(timeout)) {
+        (true, Some(seconds)) if seconds >= 0.0 => Ok(until(seconds)),
+        (true, Some(seconds)) if seconds == -1.0 => Ok(Patience::Endless),
+        (false, Some(seconds)) if seconds == -1.0 => Ok(Patience::None),
+        _ => Err(refusal(timeout.py(), blocking, timeout)),
     }
 }
 
 /// As `Condition.wait(timeout)` and its kin: `None` = for ever, zero and less = not at all.
 pub(crate) fn wait_patience(timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Patience> {
     let Some(timeout) = timeout else { return Ok(Patience::Endless) };
-    let seconds = seconds(timeout)?;
-    if seconds <= 0.0 { Ok(Patience::None) } else { until(seconds) }
+    match seconds(timeout) {
+        Some(seconds) if seconds <= 0.0 => Ok(Patience::None),
+        Some(seconds) => Ok(until(seconds)),
+        None => Err(refusal(timeout.py(), true, timeout)),
+    }
 }
 
 /// As `Queue.get(block, timeout)`.
@@ -103,11 +114,25 @@ pub(crate) fn queue_patience(block: bool, timeout: Option<&Bound<'_, PyAny>>) ->
         return Ok(Patience::None);
     }
     let Some(timeout) = timeout else { return Ok(Patience::Endless) };
-    let seconds = seconds(timeout)?;
-    if seconds < 0.0 {
-        return Err(PyValueError::new_err("'timeout' must be a non-negative number"));
+    match seconds(timeout) {
+        Some(seconds) if seconds < 0.0 => Err(PyValueError::new_err("'timeout' must be a non-negative number")),
+        Some(seconds) => Ok(until(seconds)),
+        None => Err(refusal(timeout.py(), true, timeout)),
     }
-    until(seconds)
+}
+
+/// Says that a constructor has run. Python 3.11 shows objects to its garbage collector when their memory is still zero,
+/// and zero is no valid state of most things; `__traverse__` must look here first.
+#[derive(Debug)]
+pub(crate) struct Constructed(u8);
+
+impl Constructed {
+    pub(crate) const YES: Self = Self(1);
+
+    #[inline]
+    pub(crate) fn is_true(&self) -> bool {
+        self.0 != 0
+    }
 }
 
 /// Whether the object is true.

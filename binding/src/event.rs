@@ -11,6 +11,7 @@ use crate::convert::{Patience, wait_patience};
 use crate::ffi::{self, Fast, fast_method};
 use crate::lock::cannot_pickle;
 use crate::operation::Operation;
+use crate::python;
 use crate::wait::PyWait;
 
 /// A flag that threads and tasks can wait for.
@@ -39,6 +40,13 @@ impl PyEvent {
     /// Whether the flag is set.
     fn is_set(&self) -> bool {
         self.event.is_set()
+    }
+
+    /// The old spelling of `is_set`.
+    #[pyo3(name = "isSet")]
+    fn is_set_old(&self, py: Python<'_>) -> PyResult<bool> {
+        python::warn_deprecated(py, c"isSet() is deprecated, use is_set() instead")?;
+        Ok(self.is_set())
     }
 
     /// Sets the flag and releases all who wait for it.
@@ -83,6 +91,23 @@ impl PyEvent {
         Ok(PyWait::new(WaitForEvent(this), wait_patience(timeout)?))
     }
 
+    /// Waits until the flag is set by the end of a thread; shown as waiting for that thread.
+    ///
+    /// Args:
+    ///     identifier: the thread's, as `get_ident` gives it.
+    ///     timeout: seconds to wait at most; None waits for ever.
+    #[pyo3(signature = (identifier, timeout=None))]
+    fn _wait_for_thread(
+        &self,
+        py: Python<'_>,
+        identifier: u64,
+        timeout: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        let holder = threefold_sys::slot::of_identifier(identifier).map_or(Owner::NOBODY, Owner::of_slot);
+        let subject = || Subject { holder, ..Subject::unheld(Reason::ThreadJoin, self) };
+        Ok(blocking::wait(py, &mut self.event.wait(), Owner::thread(), wait_patience(timeout)?, subject)?.is_some())
+    }
+
     fn _at_fork_reinit(&self) {
         self.event.reset();
     }
@@ -93,8 +118,7 @@ impl PyEvent {
 
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
         let state = if this.get().event.is_set() { "set" } else { "unset" };
-        let class = this.get_type();
-        Ok(format!("<{}.{} at {:#x}: {state}>", class.module()?, class.qualname()?, this.as_ptr().addr()))
+        Ok(format!("<{} at {:#x}: {state}>", python::class_name(this.as_any())?, this.as_ptr().addr()))
     }
 }
 
@@ -132,8 +156,5 @@ fast_method!(FastIsSet, PyEvent, c"is_set", |this, arguments| {
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyEvent>()?;
-    ffi::install::<FastIsSet>(module.py())?;
-    // The old spelling, deprecated since 3.10 and still there.
-    let class = module.py().get_type::<PyEvent>();
-    class.setattr("isSet", class.getattr("is_set")?)
+    ffi::install::<FastIsSet>(module.py())
 }

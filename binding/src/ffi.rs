@@ -237,3 +237,19 @@ impl<'py> Frame<'py> {
         unsafe { ffi::PyFrame_GetLineNumber(self.0.as_ptr().cast()) }
     }
 }
+
+/// Makes the main thread raise what [`crate::interrupt::take`] returns, soon; false if it cannot be asked.
+pub(crate) fn call_soon_in_main_thread(_py: Python<'_>) -> bool {
+    // SAFETY: attached; the function has the right signature, ignores its argument, and lives as long as the process.
+    unsafe { ffi::Py_AddPendingCall(Some(raise_kept), std::ptr::null_mut()) == 0 }
+}
+
+extern "C" fn raise_kept(_argument: *mut std::ffi::c_void) -> std::ffi::c_int {
+    Python::attach(|py| match crate::interrupt::take() {
+        Some(error) => {
+            error.restore(py);
+            -1
+        }
+        None => 0,
+    })
+}

@@ -39,7 +39,12 @@ impl Guard {
         };
         match lock.cast_into_exact::<PyRLock>() {
             Ok(lock) => Ok(Self::RLock(lock.unbind())),
-            Err(error) => Ok(Self::Foreign(error.into_inner().unbind())),
+            Err(error) => {
+                let lock = error.into_inner();
+                lock.getattr("acquire")?;
+                lock.getattr("release")?;
+                Ok(Self::Foreign(lock.unbind()))
+            }
         }
     }
 

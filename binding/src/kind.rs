@@ -1,9 +1,9 @@
 //! The three kinds of queue, and whether a subclass has changed what its kind does.
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyDict, PyTuple, PyType};
 
-use crate::queue::{PyLifoQueue, PyPriorityQueue, PyQueue};
+use crate::queue::PyQueue;
 
 /// Which item a queue yields next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,4 +35,47 @@ impl Kind {
         }
         Ok(false)
     }
+}
+
+/// A queue that yields the newest item first.
+///
+/// Source: CPython Lib/queue.py, LifoQueue.
+#[pyclass(frozen, extends = PyQueue, subclass, module = "threefold.queue", name = "LifoQueue")]
+pub(crate) struct PyLifoQueue;
+
+#[pymethods]
+impl PyLifoQueue {
+    #[new]
+    #[pyo3(signature = (*_arguments, **_keywords), text_signature = "(maxsize=0)")]
+    fn new(
+        py: Python<'_>,
+        _arguments: &Bound<'_, PyTuple>,
+        _keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(PyQueue::create(py, Kind::Lifo)).add_subclass(Self)
+    }
+}
+
+/// A queue that yields the lowest item first; items are compared by `<`.
+///
+/// Source: CPython Lib/queue.py, PriorityQueue.
+#[pyclass(frozen, extends = PyQueue, subclass, module = "threefold.queue", name = "PriorityQueue")]
+pub(crate) struct PyPriorityQueue;
+
+#[pymethods]
+impl PyPriorityQueue {
+    #[new]
+    #[pyo3(signature = (*_arguments, **_keywords), text_signature = "(maxsize=0)")]
+    fn new(
+        py: Python<'_>,
+        _arguments: &Bound<'_, PyTuple>,
+        _keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyClassInitializer<Self> {
+        PyClassInitializer::from(PyQueue::create(py, Kind::Priority)).add_subclass(Self)
+    }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyLifoQueue>()?;
+    module.add_class::<PyPriorityQueue>()
 }

@@ -8,9 +8,9 @@ use threefold_wait::Wait;
 
 use crate::acquire::{Acquirable, acquire, acquire_async, enter_async, install_fast_acquire, leave_async};
 use crate::blocking::Subject;
-use crate::convert::{Patience, lock_patience, truth, wait_patience};
+use crate::convert::{Argument, Patience, lock_patience, truth, wait_patience};
 use crate::ffi::{self, Fast, fast_method};
-use crate::names;
+use crate::{names, python};
 use crate::wait::PyWait;
 
 /// Mutual exclusion between threads and tasks; any of them may release it.
@@ -64,14 +64,14 @@ impl PyLock {
     /// Raises:
     ///     ValueError: a negative timeout other than -1, or a timeout without blocking.
     ///     OverflowError: a timeout above threading.TIMEOUT_MAX.
-    #[pyo3(signature = (blocking=None, timeout=None), text_signature = "($self, blocking=True, timeout=-1)")]
+    #[pyo3(signature = (blocking=None, timeout=Argument::Missing), text_signature = "($self, blocking=True, timeout=-1)")]
     fn acquire(
         &self,
         py: Python<'_>,
         blocking: Option<&Bound<'_, PyAny>>,
-        timeout: Option<&Bound<'_, PyAny>>,
+        timeout: Argument<'_>,
     ) -> PyResult<bool> {
-        acquire(self, py, lock_patience(truth(blocking, true)?, timeout)?)
+        acquire(self, py, lock_patience(truth(blocking, true)?, &timeout)?)
     }
 
     /// Frees the lock, whoever holds it.
@@ -97,18 +97,6 @@ impl PyLock {
     #[pyo3(signature = (timeout=None))]
     fn acquire_async(this: Py<Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<PyWait> {
         Ok(acquire_async(this, wait_patience(timeout)?))
-    }
-
-    fn acquire_lock(&self, py: Python<'_>) -> PyResult<bool> {
-        acquire(self, py, Patience::Endless)
-    }
-
-    fn release_lock(&self) -> PyResult<()> {
-        self.release()
-    }
-
-    fn locked_lock(&self) -> bool {
-        self.locked()
     }
 
     fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
@@ -151,9 +139,8 @@ impl PyLock {
         let owner = this.get().lock.owner();
         let state = if owner.is_nobody() { "unlocked" } else { "locked" };
         let holder = if owner.is_nobody() { String::new() } else { format!("owner={} ", owner_in_words(this.py(), owner)) };
-        let class = this.get_type();
-        let (module, name) = (class.module()?, class.qualname()?);
-        Ok(format!("<{state} {module}.{name} object {holder}at {:#x}>", this.as_ptr().addr()))
+        let name = python::class_name(this.as_any())?;
+        Ok(format!("<{state} {name} object {holder}at {:#x}>", this.as_ptr().addr()))
     }
 }
 
@@ -183,5 +170,11 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyLock>()?;
     let py = module.py();
     install_fast_acquire!(py, PyLock);
-    ffi::install::<FastLocked>(py)
+    ffi::install::<FastLocked>(py)?;
+    // The spellings of the standard library's first lock.
+    let class = py.get_type::<PyLock>();
+    for (alias, name) in [("acquire_lock", "acquire"), ("release_lock", "release"), ("locked_lock", "locked")] {
+        class.setattr(alias, class.getattr(name)?)?;
+    }
+    Ok(())
 }

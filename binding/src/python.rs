@@ -43,6 +43,18 @@ imported! {
     condition_wait_for = "threefold._conditions", "wait_for_async";
 }
 
+/// The name of an object's class for a `repr`: that of the standard library's class, or a subclass's own.
+pub(crate) fn class_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    let class = object.get_type();
+    let module = class.module()?.to_string();
+    Ok(format!("{}.{}", module.strip_prefix("threefold.").unwrap_or(&module), class.qualname()?))
+}
+
+/// Warns the caller that it uses something that is on its way out.
+pub(crate) fn warn_deprecated(py: Python<'_>, message: &std::ffi::CStr) -> PyResult<()> {
+    PyErr::warn(py, &py.get_type::<pyo3::exceptions::PyDeprecationWarning>(), message, 1)
+}
+
 /// An error of a class that was looked up.
 pub(crate) fn error(class: PyResult<&Bound<'_, PyAny>>) -> PyErr {
     match class.and_then(|class| class.cast::<PyType>().map(Clone::clone).map_err(PyErr::from)) {

@@ -2,18 +2,18 @@
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 
-use pyo3::exceptions::{PyAttributeError, PyStopAsyncIteration, PyValueError};
+use pyo3::exceptions::{PyStopAsyncIteration, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 use threefold_sync::Queue;
-use threefold_sync::error::{DoneError, GetError, PutError};
+use threefold_sync::error::{DoneError, PutError};
 use threefold_sync::queue::Order;
 use threefold_trace::{Owner, Reason};
 
 use crate::blocking::{self, Subject};
-use crate::convert::{Patience, queue_patience, truth, wait_patience};
-use crate::ffi::{self, Arguments, Fast, fast_method};
+use crate::convert::{Constructed, Patience, queue_patience, truth, wait_patience};
 use crate::kind::Kind;
 use crate::lock::cannot_pickle;
 use crate::python;
@@ -33,54 +33,39 @@ use crate::wait::PyWait;
 pub(crate) struct PyQueue {
     pub(crate) queue: Queue<Py<PyAny>>,
     pub(crate) kind: Kind,
+    /// What `maxsize` was set to: any number below 1 means no limit.
+    maxsize: AtomicI64,
     /// Of a priority queue.
-    ranking: Option<Box<Ranking>>,
+    pub(crate) ranking: Option<Box<Ranking>>,
     /// What it has turned into, once somebody has asked for its insides.
-    compatible: OnceLock<Py<PyAny>>,
+    pub(crate) compatible: OnceLock<Py<PyAny>>,
+    constructed: Constructed,
 }
 
 impl PyQueue {
-    fn create(py: Python<'_>, kind: Kind) -> Self {
+    pub(crate) fn create(py: Python<'_>, kind: Kind) -> Self {
         let (order, ranking) = match kind {
             Kind::Fifo => (Order::FirstInFirstOut, None),
             Kind::Lifo => (Order::LastInFirstOut, None),
             Kind::Priority => (Order::Ranked, Some(Box::new(Ranking::new(py)))),
         };
-        Self { queue: Queue::new(order, 0), kind, ranking, compatible: OnceLock::new() }
+        Self { queue: Queue::new(order, 0), kind, maxsize: AtomicI64::new(0), ranking, compatible: OnceLock::new(), constructed: Constructed::YES }
+    }
+
+    /// Whether it is a priority queue.
+    #[inline]
+    pub(crate) fn is_ranked(&self) -> bool {
+        self.ranking.is_some()
+    }
+
+    fn limit(&self, maxsize: i64) {
+        self.maxsize.store(maxsize, Ordering::Relaxed);
+        self.queue.set_maxsize(usize::try_from(maxsize).unwrap_or(0));
     }
 
     /// The slower queue, if this one has turned into it.
     pub(crate) fn compatible<'py>(&self, py: Python<'py>) -> Option<&Bound<'py, PyAny>> {
         self.compatible.get().map(|compatible| compatible.bind(py))
-    }
-
-    /// Turns it into the slower queue, whose insides Python code can touch.
-    fn make_compatible<'py>(this: &'py Bound<'py, Self>) -> PyResult<&'py Bound<'py, PyAny>> {
-        let (py, me) = (this.py(), this.get());
-        if let Some(compatible) = me.compatible(py) {
-            return Ok(compatible);
-        }
-        let nothing = PyList::empty(py);
-        let new = python::compatible_queue(py)?.call1((this, me.queue.maxsize(), nothing, 0, false))?;
-        // Its mutex is held until the contents are in: whoever is told that they have moved finds them there.
-        let mutex = new.getattr("mutex")?;
-        mutex.call_method0("acquire")?;
-        let is_ours = me.compatible.set(new.clone().unbind()).is_ok();
-        let moved = if is_ours { me.move_into(&new) } else { Ok(()) };
-        mutex.call_method0("release")?;
-        moved?;
-        me.compatible(py).ok_or_else(|| PyAttributeError::new_err("the queue could not be made compatible"))
-    }
-
-    fn move_into(&self, new: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = new.py();
-        let Some(contents) = self.queue.move_out() else { return Ok(()) };
-        let ranked = self.ranking.as_ref().map_or_else(|| PyList::empty(py), |ranking| ranking.empty(py));
-        let arrived = new.getattr("_arrived_with")?;
-        arrived.call_method1("extend", (ranked,))?;
-        contents.items.into_iter().try_for_each(|item| arrived.call_method1("append", (item,)).map(drop))?;
-        new.setattr("unfinished_tasks", contents.unfinished_count)?;
-        new.setattr("is_shutdown", contents.is_shut_down)
     }
 
     /// What the wait table says of a wait on this queue.
@@ -101,62 +86,6 @@ impl PyQueue {
             (None, None) => Err(python::error(python::empty(py))),
         }
     }
-
-    fn put_with(&self, py: Python<'_>, item: Py<PyAny>, patience: Patience) -> PyResult<()> {
-        let item = match self.queue.try_put(item) {
-            Ok(()) => return self.settle(py),
-            Err(PutError::Full(item)) if matches!(patience, Patience::None) => {
-                drop(item);
-                return Err(python::error(python::full(py)));
-            }
-            Err(PutError::Full(item)) => item,
-            Err(PutError::ShutDown(_)) => return Err(python::error(python::shut_down(py))),
-            Err(PutError::Moved(item)) => return self.put_elsewhere(py, item, patience),
-        };
-        let mut item = Some(item);
-        let outcome = {
-            let subject = || self.subject(Reason::QueuePut);
-            blocking::wait(py, &mut self.queue.put(&mut item), Owner::thread(), patience, subject)?
-        };
-        match (outcome, item) {
-            (Some(Ok(())), _) => self.settle(py),
-            (Some(Err(PutError::Moved(()))), Some(item)) => self.put_elsewhere(py, item, patience),
-            (Some(Err(_)), _) => Err(python::error(python::shut_down(py))),
-            (None, _) => Err(python::error(python::full(py))),
-        }
-    }
-
-    fn put_elsewhere(&self, py: Python<'_>, item: Py<PyAny>, patience: Patience) -> PyResult<()> {
-        let arguments = (item, !matches!(patience, Patience::None), patience.seconds_left());
-        self.compatible(py).map_or(Ok(()), |new| new.call_method1("put", arguments).map(drop))
-    }
-
-    fn get_with(&self, py: Python<'_>, patience: Patience) -> PyResult<Py<PyAny>> {
-        match self.queue.try_get() {
-            Ok(item) => return self.picked(py, item),
-            Err(GetError::Empty) if matches!(patience, Patience::None) => {
-                return Err(python::error(python::empty(py)));
-            }
-            Err(GetError::Empty) => {}
-            Err(error) => return self.get_elsewhere(py, error, patience),
-        }
-        let subject = || self.subject(Reason::QueueGet);
-        match blocking::wait(py, &mut self.queue.get(), Owner::thread(), patience, subject)? {
-            Some(Ok(item)) => self.picked(py, item),
-            Some(Err(error)) => self.get_elsewhere(py, error, patience),
-            None => Err(python::error(python::empty(py))),
-        }
-    }
-
-    fn get_elsewhere(&self, py: Python<'_>, error: GetError, patience: Patience) -> PyResult<Py<PyAny>> {
-        match (error, self.compatible(py)) {
-            (GetError::Moved, Some(new)) => {
-                let arguments = (!matches!(patience, Patience::None), patience.seconds_left());
-                Ok(new.call_method1("get", arguments)?.unbind())
-            }
-            _ => Err(python::error(python::shut_down(py))),
-        }
-    }
 }
 
 #[pymethods]
@@ -169,7 +98,7 @@ impl PyQueue {
 
     #[pyo3(signature = (maxsize=0))]
     fn __init__(this: &Bound<'_, Self>, maxsize: i64) -> PyResult<()> {
-        this.get().queue.set_maxsize(usize::try_from(maxsize).unwrap_or(0));
+        this.get().limit(maxsize);
         if this.get().kind.is_overridden(&this.get_type())? {
             let new = Self::make_compatible(this)?;
             new.setattr("maxsize", maxsize)?;
@@ -202,6 +131,8 @@ impl PyQueue {
         block: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
+        // The timeout of a put that never waits is not looked at, as in the standard library.
+        let timeout = timeout.filter(|_| self.queue.maxsize() > 0);
         self.put_with(py, item, queue_patience(truth(block, true)?, timeout)?)
     }
 
@@ -341,8 +272,14 @@ impl PyQueue {
             return new.call_method1("get_many", (max, patience.seconds_left()))?.extract();
         }
         let mut items = vec![self.get_with(py, patience)?];
-        for item in self.queue.try_get_many(others) {
-            items.push(self.picked(py, item)?);
+        if self.is_ranked() {
+            // One by one: if two items cannot be compared, those that were picked before are not lost.
+            while items.len() <= others {
+                let Some(item) = self.queue.try_get().ok().and_then(|right| self.picked(py, right).ok()) else { break };
+                items.push(item);
+            }
+        } else {
+            items.extend(self.queue.try_get_many(others).into_iter().flatten());
         }
         Ok(items)
     }
@@ -401,10 +338,12 @@ impl PyQueue {
         if let Some(new) = self.compatible(py) {
             return new.call_method1("shutdown", (immediate,)).map(drop);
         }
+        let sorting = self.ranking.as_ref().map(|ranking| ranking.sort(py, || self.subject(Reason::Other)));
         let dropped = self.queue.shut_down(immediate);
-        if let Some(ranking) = self.ranking.as_ref().filter(|_| immediate) {
+        if let (true, Some(ranking), Some(Ok(_))) = (immediate, &self.ranking, &sorting) {
             drop(ranking.empty(py));
         }
+        drop(sorting);
         drop(dropped);
         Ok(())
     }
@@ -427,13 +366,13 @@ impl PyQueue {
     fn maxsize(&self, py: Python<'_>) -> PyResult<i64> {
         match self.compatible(py) {
             Some(new) => new.getattr("maxsize")?.extract(),
-            None => Ok(i64::try_from(self.queue.maxsize()).unwrap_or(i64::MAX)),
+            None => Ok(self.maxsize.load(Ordering::Relaxed)),
         }
     }
 
     #[setter]
     fn set_maxsize(&self, py: Python<'_>, maxsize: i64) -> PyResult<()> {
-        self.queue.set_maxsize(usize::try_from(maxsize).unwrap_or(0));
+        self.limit(maxsize);
         self.compatible(py).map_or(Ok(()), |new| new.setattr("maxsize", maxsize))
     }
 
@@ -471,6 +410,9 @@ impl PyQueue {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        if !self.constructed.is_true() {
+            return Ok(());
+        }
         let mut result = Ok(());
         self.queue.visit(|item| {
             if result.is_ok() {
@@ -487,85 +429,6 @@ impl PyQueue {
     }
 }
 
-fast_method!(FastPut, PyQueue, c"put", |this, arguments| {
-    if this.ranking.is_none() { put_fast(&this.queue, arguments) } else { Fast::Slow }
-});
-
-fast_method!(FastGet, PyQueue, c"get", |this, arguments| {
-    if arguments.is_empty() && this.ranking.is_none() { get_fast(&this.queue) } else { Fast::Slow }
-});
-
-/// Puts without waiting, outside PyO3's bookkeeping.
-#[inline]
-pub(crate) fn put_fast(queue: &Queue<Py<PyAny>>, arguments: &Arguments<'_>) -> Fast {
-    let Some(item) = arguments.only() else { return Fast::Slow };
-    match queue.try_put(item) {
-        Ok(()) => Fast::Nothing,
-        Err(PutError::Full(item) | PutError::ShutDown(item) | PutError::Moved(item)) => {
-            forget(item);
-            Fast::Slow
-        }
-    }
-}
-
-/// Gets without waiting, outside PyO3's bookkeeping.
-#[inline]
-pub(crate) fn get_fast(queue: &Queue<Py<PyAny>>) -> Fast {
-    match queue.try_get() {
-        Ok(Some(item)) => Fast::Object(item),
-        _ => Fast::Slow,
-    }
-}
-
-/// Drops a reference outside PyO3's bookkeeping. The caller's own keeps the object alive.
-#[cold]
-fn forget(item: Py<PyAny>) {
-    Python::attach(|_py| drop(item));
-}
-
-/// A queue that yields the newest item first.
-///
-/// Source: CPython Lib/queue.py, LifoQueue.
-#[pyclass(frozen, extends = PyQueue, subclass, module = "threefold.queue", name = "LifoQueue")]
-pub(crate) struct PyLifoQueue;
-
-#[pymethods]
-impl PyLifoQueue {
-    #[new]
-    #[pyo3(signature = (*_arguments, **_keywords), text_signature = "(maxsize=0)")]
-    fn new(
-        py: Python<'_>,
-        _arguments: &Bound<'_, PyTuple>,
-        _keywords: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<Self> {
-        PyClassInitializer::from(PyQueue::create(py, Kind::Lifo)).add_subclass(Self)
-    }
-}
-
-/// A queue that yields the lowest item first; items are compared by `<`.
-///
-/// Source: CPython Lib/queue.py, PriorityQueue.
-#[pyclass(frozen, extends = PyQueue, subclass, module = "threefold.queue", name = "PriorityQueue")]
-pub(crate) struct PyPriorityQueue;
-
-#[pymethods]
-impl PyPriorityQueue {
-    #[new]
-    #[pyo3(signature = (*_arguments, **_keywords), text_signature = "(maxsize=0)")]
-    fn new(
-        py: Python<'_>,
-        _arguments: &Bound<'_, PyTuple>,
-        _keywords: Option<&Bound<'_, PyDict>>,
-    ) -> PyClassInitializer<Self> {
-        PyClassInitializer::from(PyQueue::create(py, Kind::Priority)).add_subclass(Self)
-    }
-}
-
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_class::<PyQueue>()?;
-    module.add_class::<PyLifoQueue>()?;
-    module.add_class::<PyPriorityQueue>()?;
-    let py = module.py();
-    ffi::install::<FastPut>(py)?;
-    ffi::install::<FastGet>(py)
+    module.add_class::<PyQueue>()
 }

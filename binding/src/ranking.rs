@@ -18,7 +18,7 @@ pub(crate) struct Ranking {
 }
 
 /// Releases the heap at the end of a scope, however it ends.
-struct Sorting<'a>(&'a Lock);
+pub(crate) struct Sorting<'a>(&'a Lock);
 
 impl Drop for Sorting<'_> {
     fn drop(&mut self) {
@@ -50,20 +50,48 @@ impl Ranking {
     ) -> PyResult<Py<PyAny>> {
         let result = self.sort(py, subject).and_then(|_sorting| {
             self.rank_arrivals(py, queue)?;
-            Ok(python::heappop(py)?.call1((&self.heap,))?.unbind())
+            self.pop(py)
         });
-        if result.is_err() {
-            queue.give_back();
+        match result {
+            Ok(Some(item)) => Ok(item),
+            // Emptied by a shutdown between the right to an item and its picking.
+            Ok(None) => Err(python::error(python::shut_down(py))),
+            Err(error) => {
+                queue.give_back();
+                Err(error)
+            }
         }
-        result
     }
 
-    fn sort(&self, py: Python<'_>, subject: impl Fn() -> Subject) -> PyResult<Sorting<'_>> {
+    /// The lowest item; a comparison that fails leaves all items in.
+    fn pop(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let heap = self.heap.bind(py);
+        let count = heap.len();
+        if count == 0 {
+            return Ok(None);
+        }
+        let lowest = heap.get_item(0)?;
+        match python::heappop(py)?.call1((heap,)) {
+            Ok(item) => Ok(Some(item.unbind())),
+            Err(error) => {
+                if heap.len() < count {
+                    heap.append(lowest)?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps others from the heap until the result is dropped.
+    ///
+    /// # Errors
+    /// When this thread is in the middle of a comparison of its items, or a signal handler raised.
+    pub(crate) fn sort(&self, py: Python<'_>, subject: impl Fn() -> Subject) -> PyResult<Sorting<'_>> {
         let owner = Owner::thread();
         if !self.sorting.try_acquire(owner) {
             if self.sorting.owner() == owner {
                 return Err(PyRuntimeError::new_err(
-                    "get() of a PriorityQueue inside a comparison of its own items on the same thread",
+                    "a PriorityQueue was asked for an item inside a comparison of its own items",
                 ));
             }
             blocking::wait(py, &mut self.sorting.acquire(), owner, Patience::Endless, subject)?;
@@ -84,7 +112,7 @@ impl Ranking {
         result
     }
 
-    /// Takes all ranked items out.
+    /// Takes all ranked items out, for a caller that sorts.
     pub(crate) fn empty<'py>(&self, py: Python<'py>) -> Bound<'py, PyList> {
         let heap = self.heap.bind(py);
         let items = heap.get_slice(0, heap.len());

@@ -2,15 +2,16 @@
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyTuple, PyType};
 use threefold_sync::RLock;
 use threefold_trace::{Owner, Reason};
 use threefold_wait::Wait;
 
 use crate::acquire::{Acquirable, acquire, acquire_async, enter_async, install_fast_acquire, leave_async};
 use crate::blocking::Subject;
-use crate::convert::{Patience, lock_patience, truth, wait_patience};
+use crate::convert::{Argument, Patience, lock_patience, truth, wait_patience};
 use crate::lock::{cannot_pickle, owner_in_words};
+use crate::python;
 use crate::wait::{self, PyWait};
 
 /// A lock that its owner, a thread or a task, may take again; it is free after as many releases.
@@ -40,6 +41,18 @@ impl PyRLock {
     }
 }
 
+/// Arguments never had a meaning; Python 3.15 is the first to refuse them.
+#[cfg(Py_3_15)]
+fn refuse_arguments(_py: Python<'_>) -> PyResult<()> {
+    Err(pyo3::exceptions::PyTypeError::new_err("RLock() takes no arguments"))
+}
+
+/// Arguments never had a meaning; Python 3.15 is the first to refuse them.
+#[cfg(not(Py_3_15))]
+fn refuse_arguments(py: Python<'_>) -> PyResult<()> {
+    python::warn_deprecated(py, c"Passing arguments to RLock is deprecated and will be removed in 3.15")
+}
+
 impl Acquirable for PyRLock {
     #[inline]
     fn try_acquire(&self, owner: Owner) -> bool {
@@ -49,6 +62,10 @@ impl Acquirable for PyRLock {
     #[inline]
     fn try_release(&self) -> bool {
         self.lock.release(Owner::thread()).is_ok()
+    }
+
+    fn owner_for(&self, py: Python<'_>) -> Owner {
+        self.owner_if_caller(py).unwrap_or_else(Owner::thread)
     }
 
     fn waiting(&self) -> impl Wait<Output = ()> {
@@ -64,9 +81,19 @@ impl Acquirable for PyRLock {
 #[pymethods]
 impl PyRLock {
     #[new]
-    #[pyo3(signature = (*_arguments, **_keywords), text_signature = "()")]
-    fn new(_arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> Self {
-        Self::create()
+    #[classmethod]
+    #[pyo3(signature = (*arguments, **keywords), text_signature = "()")]
+    fn new(
+        class: &Bound<'_, PyType>,
+        arguments: &Bound<'_, PyTuple>,
+        keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        // A subclass may have an `__init__` with arguments of its own.
+        let is_given_any = !arguments.is_empty() || keywords.is_some_and(|keywords| !keywords.is_empty());
+        if is_given_any && class.is(class.py().get_type::<Self>()) {
+            refuse_arguments(class.py())?;
+        }
+        Ok(Self::create())
     }
 
     /// Takes the lock; at once if the caller has it already.
@@ -81,14 +108,14 @@ impl PyRLock {
     /// Raises:
     ///     ValueError: a negative timeout other than -1, or a timeout without blocking.
     ///     OverflowError: a timeout above threading.TIMEOUT_MAX.
-    #[pyo3(signature = (blocking=None, timeout=None), text_signature = "($self, blocking=True, timeout=-1)")]
+    #[pyo3(signature = (blocking=None, timeout=Argument::Missing), text_signature = "($self, blocking=True, timeout=-1)")]
     fn acquire(
         &self,
         py: Python<'_>,
         blocking: Option<&Bound<'_, PyAny>>,
-        timeout: Option<&Bound<'_, PyAny>>,
+        timeout: Argument<'_>,
     ) -> PyResult<bool> {
-        acquire(self, py, lock_patience(truth(blocking, true)?, timeout)?)
+        acquire(self, py, lock_patience(truth(blocking, true)?, &timeout)?)
     }
 
     /// Undoes one acquisition.
@@ -179,10 +206,8 @@ impl PyRLock {
         let owner = lock.owner();
         let state = if owner.is_nobody() { "unlocked" } else { "locked" };
         let words = if owner.is_nobody() { "0".to_owned() } else { owner_in_words(this.py(), owner) };
-        let (class, count) = (this.get_type(), lock.total_count());
-        let (module, name) = (class.module()?, class.qualname()?);
-        let address = this.as_ptr().addr();
-        Ok(format!("<{state} {module}.{name} object owner={words} count={count} at {address:#x}>"))
+        let (name, count, address) = (python::class_name(this.as_any())?, lock.total_count(), this.as_ptr().addr());
+        Ok(format!("<{state} {name} object owner={words} count={count} at {address:#x}>"))
     }
 }
 

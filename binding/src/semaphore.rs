@@ -12,6 +12,7 @@ use threefold_wait::Wait;
 use crate::acquire::{Acquirable, acquire, acquire_async, enter_async, install_fast_acquire, leave_async};
 use crate::blocking::Subject;
 use crate::convert::{Patience, truth, wait_patience};
+use crate::python;
 use crate::wait::PyWait;
 
 /// A counter of permits: `acquire` takes one, `release` gives some.
@@ -186,8 +187,8 @@ impl PySemaphore {
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
         let semaphore = this.get().semaphore();
         let bound = if this.get().is_bounded { format!("/{}", semaphore.bound()) } else { String::new() };
-        let (class, address, permits) = (this.get_type(), this.as_ptr().addr(), semaphore.permits());
-        Ok(format!("<{}.{} at {address:#x}: value={permits}{bound}>", class.module()?, class.qualname()?))
+        let (name, address) = (python::class_name(this.as_any())?, this.as_ptr().addr());
+        Ok(format!("<{name} at {address:#x}: value={}{bound}>", semaphore.permits()))
     }
 }
 

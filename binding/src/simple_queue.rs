@@ -12,12 +12,12 @@ use threefold_trace::{Owner, Reason};
 use threefold_wait::{Ticket, Wait, Withdrawal};
 
 use crate::blocking::{self, Subject};
-use crate::convert::{Patience, queue_patience, truth, wait_patience};
+use crate::convert::{Constructed, Patience, queue_patience, truth, wait_patience};
 use crate::ffi::{self, fast_method};
 use crate::lock::cannot_pickle;
 use crate::operation::Operation;
 use crate::python;
-use crate::queue::{get_fast, put_fast};
+use crate::queue_fast::{get_fast, put_fast};
 use crate::wait::PyWait;
 
 /// An unbounded queue, first in, first out; `put` never waits and may be called from anywhere.
@@ -28,6 +28,7 @@ use crate::wait::PyWait;
 #[pyclass(frozen, weakref, subclass, module = "threefold.queue", name = "SimpleQueue")]
 pub(crate) struct PySimpleQueue {
     queue: Queue<Py<PyAny>>,
+    constructed: Constructed,
 }
 
 impl PySimpleQueue {
@@ -50,7 +51,7 @@ impl PySimpleQueue {
     #[new]
     #[pyo3(signature = (*_arguments, **_keywords), text_signature = "()")]
     fn new(_arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> Self {
-        Self { queue: Queue::new(Order::FirstInFirstOut, 0) }
+        Self { queue: Queue::new(Order::FirstInFirstOut, 0), constructed: Constructed::YES }
     }
 
     /// Puts an item in, at once.
@@ -173,6 +174,9 @@ impl PySimpleQueue {
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        if !self.constructed.is_true() {
+            return Ok(());
+        }
         let mut result = Ok(());
         self.queue.visit(|item| {
             if result.is_ok() {

@@ -142,6 +142,17 @@ impl PyWait {
         }
     }
 
+    /// Nobody will ever ask for the result: leaves the queue, and lets go of everything.
+    fn abandon(&mut self, py: Python<'_>) {
+        if let (Some(operation), Some(waiting)) = (self.operation.as_mut(), self.waiting.as_mut()) {
+            let handed_on = operation.withdraw(py, &mut waiting.ticket, Withdrawal::HandOn);
+            drop(handed_on);
+            waiting.waker.clear();
+        }
+        self.operation = None;
+        self.waiting = None;
+    }
+
     /// The task was cancelled, or closed: what it was granted goes to the next one.
     fn cancel(&mut self, py: Python<'_>, error: PyErr) -> Step {
         let (Some(operation), Some(waiting)) = (self.operation.as_mut(), self.waiting.as_mut()) else {
@@ -279,8 +290,7 @@ impl PyWait {
             Err(error) => Err(error),
             // A lock that must be had back first, with no loop left to wait for it in.
             Ok(_unfinished) => {
-                self.operation = None;
-                self.waiting = None;
+                self.abandon(py);
                 Ok(())
             }
         }
@@ -302,19 +312,22 @@ impl PyWait {
         self.operation.as_ref().map_or(Ok(()), |operation| operation.traverse(&visit))?;
         if let Some(waiting) = &self.waiting {
             visit.call(&waiting.event_loop)?;
+            visit.call(&waiting.timer)?;
+            waiting.waker.traverse(&visit)?;
         }
         Ok(())
+    }
+
+    fn __clear__(&mut self, py: Python<'_>) {
+        self.abandon(py);
     }
 }
 
 impl Drop for PyWait {
     /// An awaitable that is dropped in the middle of its wait leaves no waiter behind that could swallow a wake.
     fn drop(&mut self) {
-        if let (Some(operation), Some(waiting)) = (self.operation.as_mut(), self.waiting.as_mut()) {
-            Python::attach(|py| {
-                let handed_on = operation.withdraw(py, &mut waiting.ticket, Withdrawal::HandOn);
-                drop(handed_on);
-            });
+        if self.waiting.is_some() {
+            Python::attach(|py| self.abandon(py));
         }
     }
 }

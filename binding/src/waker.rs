@@ -9,18 +9,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
-use crate::python;
+use crate::{interrupt, python};
+
+/// How often a loop is told of wakes when signal handlers raise each time, before that is taken for its own error.
+const ATTEMPTS: u32 = 100;
 
 /// Wakes on their way to one event loop.
 #[derive(Debug)]
 struct Inbox {
     event_loop: Py<PyWeakrefReference>,
-    /// The thread that runs the loop, as of the last wait on it.
-    slot: u32,
     wakes: Mutex<Vec<Py<PyAny>>>,
     /// Whether the loop has been asked to empty the inbox and has not begun yet.
     is_announced: AtomicBool,
@@ -32,6 +32,9 @@ impl Inbox {
     }
 
     /// Delivers a wake from anywhere: another thread, a signal handler, a callback of the loop itself.
+    ///
+    /// # Errors
+    /// What a signal handler raised meanwhile; the wake is delivered all the same.
     fn deliver(self: &Arc<Self>, py: Python<'_>, future: Py<PyAny>) -> PyResult<()> {
         self.wakes().push(future);
         // Empty before read: the loop takes the flag down before it looks into the inbox, so either it sees this wake
@@ -40,16 +43,28 @@ impl Inbox {
             return Ok(());
         }
         let Some(event_loop) = self.event_loop.bind(py).upgrade() else { return Ok(()) };
-        let drain = Bound::new(py, Drain(Arc::clone(self)))?;
-        match event_loop.call_method1("call_soon_threadsafe", (drain,)) {
-            Err(error) if error.is_instance_of::<PyRuntimeError>(py) => {
-                // The loop is closed: its tasks are gone with it.
-                self.wakes().clear();
-                self.is_announced.store(false, Ordering::Release);
-                Ok(())
+        let mut raised = Ok(());
+        for _attempt in 0..ATTEMPTS {
+            match self.announce(&event_loop) {
+                Ok(()) => return raised,
+                Err(_closed) if event_loop.call_method0("is_closed")?.is_truthy()? => {
+                    // Its tasks are gone with it.
+                    self.wakes().clear();
+                    self.is_announced.store(false, Ordering::Release);
+                    return raised;
+                }
+                // A signal handler ran inside `call_soon_threadsafe`, which is Python: the loop may or may not have
+                // been told. Telling it twice does no harm.
+                Err(error) => raised = Err(error),
             }
-            result => result.map(drop),
         }
+        self.is_announced.store(false, Ordering::Release);
+        raised
+    }
+
+    fn announce(self: &Arc<Self>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+        let drain = Bound::new(event_loop.py(), Drain(Arc::clone(self)))?;
+        event_loop.call_method1(pyo3::intern!(event_loop.py(), "call_soon_threadsafe"), (drain,)).map(drop)
     }
 }
 
@@ -62,7 +77,8 @@ impl Drain {
     fn __call__(&self, py: Python<'_>) -> PyResult<()> {
         self.0.is_announced.store(false, Ordering::Release);
         let wakes = std::mem::take(&mut *self.0.wakes());
-        wakes.into_iter().try_for_each(|future| finish(future.bind(py)))
+        // All of them, whatever a signal handler raises in between.
+        wakes.into_iter().map(|future| finish(future.bind(py))).fold(Ok(()), Result::and)
     }
 }
 
@@ -100,7 +116,9 @@ impl Wake for Sleeper {
                 self.inbox.deliver(py, future)
             };
             if let Err(error) = result {
-                error.write_unraisable(py, None);
+                // Whoever wakes others has done its own work and must return. The exception comes up in the main
+                // thread, where signal handlers run, as soon as that is over.
+                interrupt::raise_soon(py, error);
             }
         });
     }
@@ -110,8 +128,10 @@ impl Sleeper {
     /// Whether this thread is inside a task of the loop. If it is inside the loop but in no task, the loop may be
     /// asleep in its poll with a signal handler on top, and must be woken as if from outside.
     fn is_loop_running_a_task_here(&self, py: Python<'_>) -> bool {
-        self.inbox.slot == threefold_sys::slot::current()
-            && python::current_task(py).and_then(|current_task| current_task.call0()).is_ok_and(|task| !task.is_none())
+        let running = python::maybe_running_loop(py).and_then(|running| running.call0());
+        let event_loop = self.inbox.event_loop.bind(py).upgrade();
+        let is_here = matches!((running, event_loop), (Ok(running), Some(event_loop)) if running.is(&event_loop));
+        is_here && python::current_task(py).and_then(|current| current.call0()).is_ok_and(|task| !task.is_none())
     }
 }
 
@@ -135,6 +155,14 @@ impl TaskWaker {
     /// As the port through which the wait protocol wakes tasks.
     pub(crate) fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.0))
+    }
+
+    /// Shows the future to the garbage collector.
+    pub(crate) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        match self.0.future.try_lock() {
+            Ok(future) => visit.call(&*future),
+            Err(_taken_right_now) => Ok(()),
+        }
     }
 
     /// Forgets the future: nobody is to be woken any more.
@@ -163,7 +191,6 @@ fn inbox_of(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Inbox>> {
     }
     let inbox = Arc::new(Inbox {
         event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
-        slot: threefold_sys::slot::current(),
         wakes: Mutex::new(Vec::new()),
         is_announced: AtomicBool::new(false),
     });

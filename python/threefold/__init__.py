@@ -3,9 +3,24 @@
     from threefold import threading, queue, futures
 
 or, for a program as it is: `threefold run app.py`, or `threefold.install()`.
+
+The package is a pytest plugin too, of which there is nothing to rewrite: PYTEST_DONT_REWRITE
 """
 
 from threefold._activate import install, is_active, uninstall
-from threefold._threefold import Wait, __version__
+
+# Type checkers take this as true; at run time the engine is loaded when it is first needed.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from threefold._threefold import Wait, __version__
 
 __all__ = ["Wait", "__version__", "install", "is_active", "uninstall"]
+
+
+def __getattr__(name: str) -> object:
+    """Load the engine for the names that are its own."""
+    if name in ("Wait", "__version__"):
+        from threefold import _threefold
+
+        return getattr(_threefold, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

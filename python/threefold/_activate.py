@@ -169,8 +169,7 @@ class _Replacing:
             if self._module_name in (HOMES[part], f"threefold.{part}"):
                 try:
                     _replace_when_ready(part)
-                except Exception as error:
-                    # The program imports a standard module and must get it, whatever is wrong with ours.
+                except Exception as error:  # noqa: BLE001 - the program must get its standard module in any case
                     _boot.complain(f"{HOMES[part]} stays the standard one: {type(error).__name__}: {error}")
 
 

@@ -61,7 +61,7 @@ def start() -> None:
     except ImportError as error:
         # Another interpreter or environment that inherited the variable: it has no engine, and that is no fault.
         explain(f"not activated: {error}")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - an interpreter's start must not fail for us
         complain(f"not activated: {type(error).__name__}: {error}")
     else:
         _report_on_quit()

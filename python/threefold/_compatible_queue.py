@@ -12,7 +12,7 @@ aside, since the store may be half changed, and stored as soon as the change is 
 
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from queue import Empty, Full
 from time import monotonic
 from typing import Any
@@ -61,10 +61,12 @@ class CompatibleQueue(AsyncFace):
     Source: CPython Lib/queue.py, Queue, as of 3.13.
     """
 
-    def __init__(self, owner: Any, maxsize: int, items: Iterable[Any], unfinished_tasks: int, is_shutdown: bool) -> None:
+    def __init__(
+        self, owner: Any, maxsize: int, items: Iterable[Any], unfinished_tasks: int, is_shutdown: bool
+    ) -> None:
         super().__init__()
         # Weak: the owner holds this object, and lives while one of its calls runs.
-        self._owner = weakref.ref(owner)
+        self._owner: Callable[[], Any] = weakref.ref(owner)
         self.maxsize = maxsize
         self.unfinished_tasks = unfinished_tasks
         self.is_shutdown = is_shutdown
@@ -136,7 +138,7 @@ class CompatibleQueue(AsyncFace):
     def qsize(self) -> int:
         """Return how many items there are."""
         with self.mutex:
-            return self._opened()._qsize()
+            return int(self._opened()._qsize())
 
     def empty(self) -> bool:
         """Return whether there are no items."""
@@ -146,7 +148,7 @@ class CompatibleQueue(AsyncFace):
     def full(self) -> bool:
         """Return whether there are as many items as there may be."""
         with self.mutex:
-            return 0 < self.maxsize <= self._opened()._qsize()
+            return 0 < self.maxsize <= int(self._opened()._qsize())
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put an item, waiting for room if there is none.
@@ -215,7 +217,7 @@ class CompatibleQueue(AsyncFace):
         """Take an item if there is one now; raises what `get()` raises."""
         return self.get(block=False)
 
-    def get_many(self, max: int, timeout: float | None = None) -> list[Any]:  # noqa: A002 - the engine's name
+    def get_many(self, max: int, timeout: float | None = None) -> list[Any]:
         """Wait for one item, then take all that are there, up to a number.
 
         Args:

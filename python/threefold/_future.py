@@ -29,7 +29,7 @@ SETTLED = object()
 """In place of a condition: the call was over before anybody needed one."""
 
 
-class PoolFuture(Future):
+class PoolFuture(Future[Any]):
     """What `submit()` returns: a `concurrent.futures.Future` that knows its call.
 
     Args:
@@ -48,10 +48,10 @@ class PoolFuture(Future):
         self._call = (function, args, kwargs)
 
     @property
-    def _condition(self) -> Condition:
+    def _condition(self) -> Any:
         """The condition that the standard methods and functions work with, made when it is first needed."""
         attributes = self.__dict__
-        lock = attributes.get("_lock")
+        lock: Any = attributes.get("_lock")
         if lock is None:
             attributes.setdefault("_waiters", [])
             attributes.setdefault("_done_callbacks", [])
@@ -71,17 +71,17 @@ class PoolFuture(Future):
             run_task: what to call in place of the function, with the arguments; a worker context's own way.
         """
         attributes = self.__dict__
-        if attributes.setdefault("_claim", RUNNING) is not RUNNING or self._state is not PENDING:
-            if not self.set_running_or_notify_cancel():
-                return
+        is_mine = attributes.setdefault("_claim", RUNNING) is RUNNING and self._state is PENDING
+        if not is_mine and not self.set_running_or_notify_cancel():
+            return
         self._state = RUNNING
         function, args, kwargs = attributes.pop("_call")
         try:
             result = (run_task or function)(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller of result()
             self._settle("_exception", error, self.set_exception)
-            # The traceback of the exception holds this frame, which must not hold the exception.
-            self = None  # noqa: PLW0642
+            # The traceback of the exception holds this frame, which must hold neither the exception nor the arguments.
+            self = attributes = function = args = kwargs = None  # type: ignore[assignment]  # noqa: PLW0642
         else:
             self._settle("_result", result, self.set_result)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 
 import pytest
@@ -23,16 +24,16 @@ class HangWatch:
         self._seconds = seconds
         self._previous: object = None
         self._is_armed = False
-        self._alive_before: set[threading.Thread] = set()
-        self._left_behind: set[threading.Thread] = set()
+        self._alive_before = set(threading.enumerate())
         self.exit_status = 1
 
     def __enter__(self) -> None:
         self._is_armed = threading.current_thread() is threading.main_thread()
         if self._is_armed:
-            self._alive_before = set(threading.enumerate())
             self._previous = signal.signal(signal.SIGALRM, self._end_the_wait)
-            signal.setitimer(signal.ITIMER_REAL, self._seconds)
+            # Again and again until the block ends: an exception that is raised in a destructor or a callback of the
+            # garbage collector gets lost.
+            signal.setitimer(signal.ITIMER_REAL, self._seconds, max(self._seconds, 1.0))
 
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -43,11 +44,17 @@ class HangWatch:
             self._is_armed = False
 
     def stuck_threads(self) -> list[str]:
-        """Name the threads that a hung test left behind and that the interpreter would wait for at its end."""
-        return [f"thread {thread.name}" for thread in self._left_behind if thread.is_alive() and not thread.daemon]
+        """Name the threads that the tests left behind, that still run after the limit, and that Python would wait for."""
+        deadline = time.monotonic() + self._seconds
+        left_behind = [
+            thread for thread in threading.enumerate() if not thread.daemon and thread not in self._alive_before
+        ]
+        for thread in left_behind:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return [f"thread {thread.name}" for thread in left_behind if thread.is_alive()]
 
     def _end_the_wait(self, _signal_number: int, _frame: FrameType | None) -> None:
-        self._left_behind |= set(threading.enumerate()) - self._alive_before
+        __tracebackhide__ = True
         pytest.fail(f"hung for {self._seconds:g} s; who waits for whom:\n{self._report()}")
 
     def _report(self) -> str:

@@ -34,7 +34,9 @@ class PlainContext:
         """Do nothing."""
 
 
-def work(executor_reference: "weakref.ref[Any]", context: Any, run_task: Callable[..., Any] | None, queue: Work) -> None:
+def work(
+    executor_reference: "weakref.ref[Any]", context: Any, run_task: Callable[..., Any] | None, queue: Work
+) -> None:
     """Make calls until the interpreter exits, or the executor is shut down or gone.
 
     Args:

@@ -23,6 +23,7 @@ def join(self: Any, timeout: float | None = None) -> None:
     """Wait until the thread ends.
 
     Args:
+        self: the thread.
         timeout: seconds to wait at most; None waits for ever. Ask `is_alive()` afterwards which of the two it was.
 
     Raises:
@@ -57,9 +58,9 @@ def _wait_for_end(thread: Any, timeout: float | None) -> None:
         _wait_visibly(thread, end, timeout)
 
 
-def _wait_visibly(_thread: Any, end: Event, timeout: float | None) -> None:
+def _wait_visibly(thread: Any, end: Event, timeout: float | None) -> None:
     """Wait for the event of a thread's end; the one place that says how such a wait is shown."""
-    end.wait(timeout)
+    end._wait_for_thread(thread.ident or 0, timeout)
 
 
 if _has_handles:

@@ -1,4 +1,4 @@
-"""Starting a thread: what the standard `start()` does, with one event of the engine and no more Python than it takes.
+"""Starting a thread: what the standard `start()` does, with a bare lock for the handshake and no more Python than it takes.
 
 The new thread has begun to run, and may have got on with its work, when `start()` returns, as with the standard class.
 Programs count on it without knowing: five threads that print a number each print them in order. Not to wait would save a
@@ -8,7 +8,7 @@ quarter of the time of starting and joining a thread; that is why it is not done
 import contextvars
 import sys
 import threading as _standard
-from _thread import get_ident, get_native_id
+from _thread import allocate_lock, get_ident, get_native_id
 from typing import Any
 
 from threefold._threefold import Event
@@ -27,8 +27,13 @@ def start(self: Any) -> None:
         raise RuntimeError("thread.__init__() not called")
     if self._started.is_set():
         raise RuntimeError("threads can only be started once")
-    # Two that start it at the same time wait for the same event.
-    self._started = begun = self.__dict__.setdefault("_begun", Event())
+    # Not an event, which would list this wait in the wait table: it is over before anybody could read that.
+    begun = allocate_lock()
+    begun.acquire()
+    if self.__dict__.setdefault("_begun", begun) is not begun:
+        raise RuntimeError("threads can only be started once")
+    # The standard class makes its event in Python.
+    self._started = Event()
     with _standard._active_limbo_lock:
         _standard._limbo[self] = self
     try:
@@ -37,8 +42,9 @@ def start(self: Any) -> None:
         # Not for what a signal handler raises: the thread may run by then, and takes itself off.
         with _standard._active_limbo_lock:
             _standard._limbo.pop(self, None)
+        del self._begun
         raise
-    begun.wait()
+    begun.acquire()
 
 
 def bootstrap_inner(self: Any) -> None:
@@ -74,6 +80,9 @@ def _make_known(self: Any) -> None:
     finally:
         # Last, since the starter runs from here on; and in any case, since it waits for nothing else.
         self._started.set()
+        begun = self.__dict__.get("_begun")
+        if begun is not None:
+            begun.release()
 
 
 if _has_handles:

@@ -70,7 +70,7 @@ class ThreadPoolExecutor(_standard_thread.ThreadPoolExecutor):
         self._begin_anew()
         _pool_exit.add_executor(self)
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have `fn(*args, **kwargs)` called by a thread of the pool.
 
         Returns:
@@ -94,7 +94,7 @@ class ThreadPoolExecutor(_standard_thread.ThreadPoolExecutor):
                 self._adjust_thread_count()
         return future
 
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: F811 - the standard name
         """Take no more calls, and let the threads end when they have made those there are.
 
         Args:
@@ -123,9 +123,10 @@ class ThreadPoolExecutor(_standard_thread.ThreadPoolExecutor):
         """Return how a call becomes a task, where worker contexts (from Python 3.14 on) have a way of their own."""
         prepare = getattr(type(self), "prepare_context", None)
         standard = getattr(_standard_thread.ThreadPoolExecutor, "prepare_context", None)
-        if prepare is None or prepare.__func__ is standard.__func__:
+        if getattr(prepare, "__func__", None) is getattr(standard, "__func__", None):
             return None
-        return self._resolve_work_item_task
+        own_way: Callable[..., Any] = self._resolve_work_item_task
+        return own_way
 
     def _refuse(self) -> None:
         if self._broken:

@@ -99,7 +99,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Remember the exit code for a process that threads of a hung test would keep from ending."""
+    """Remember the exit code for a process that threads of its tests would keep from ending."""
     watch = session.config.stash.get(_watch_key, None)
     if watch is not None:
         watch.exit_status = int(exitstatus)
@@ -107,7 +107,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End the process when threads of a hung test would keep it from ending."""
+    """End the process when threads of its tests would keep it from ending."""
     watch = config.stash.get(_watch_key, None)
     if watch is None:
         return

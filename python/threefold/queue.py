@@ -1,6 +1,6 @@
 """The standard library's queues on the Rust engine: every name of `queue`, for threads and tasks alike."""
 
-import queue as _standard
+import sys
 from queue import Empty, Full
 
 from threefold._queue_hooks import attach as _attach
@@ -8,8 +8,8 @@ from threefold._threefold import LifoQueue, PriorityQueue, Queue, SimpleQueue
 
 __all__ = ["Empty", "Full", "LifoQueue", "PriorityQueue", "Queue", "ShutDown", "SimpleQueue"]
 
-if hasattr(_standard, "ShutDown"):
-    ShutDown = _standard.ShutDown
+if sys.version_info >= (3, 13):
+    from queue import ShutDown
 else:
 
     class ShutDown(Exception):  # noqa: N818 - the standard library's name

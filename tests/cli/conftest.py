@@ -15,7 +15,8 @@ import threefold
 PACKAGE = Path(threefold.__file__).parent
 TREE = PACKAGE.parent
 START_UP_FILES = Path(__file__).resolve().parents[2] / "python" / "threefold.data" / "platlib"
-TIME_LIMIT = 60.0
+# Shorter than that of a test, which can say less.
+TIME_LIMIT = 40.0
 
 # Every program says through it, in each process, what its classes are; so both runs can print the same.
 PROOF = """\

@@ -82,6 +82,17 @@ def test_a_hung_test_with_threads_that_never_end(installed):
     assert "ending without waiting for the hung thread taker" in outcome.stderr
 
 
+def test_a_failed_test_whose_thread_never_ends(installed):
+    installed.write(
+        "test_it.py",
+        "import threading\n\ndef test_failed():\n"
+        "    threading.Thread(target=threading.Event().wait, name='stuck').start()\n    assert False\n",
+    )
+    outcome = run(installed, "-p", "threefold", "--threefold-hang-timeout", "0.5")
+    assert outcome.code == 1
+    assert outcome.stderr == "threefold: ending without waiting for the hung thread stuck\n"
+
+
 @pytest.mark.parametrize("place", ["setup", "teardown"])
 def test_a_fixture_that_hangs_is_an_error(installed, place):
     before, after = (

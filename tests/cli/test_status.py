@@ -63,6 +63,12 @@ def test_references_that_change_and_references_that_stay(installed):
     assert "  none" in installed.threefold("status", "--references").stdout
 
 
+def test_a_reader_that_leaves_early_is_no_error(installed):
+    command = f"{installed.python} -m threefold status | true"
+    outcome = installed.run(["-c", "import subprocess, sys; subprocess.run(sys.argv[1], shell=True)", command])
+    assert (outcome.stdout, outcome.stderr) == ("", "")
+
+
 def test_a_module_that_can_t_be_imported(installed):
     outcome = installed.threefold("status", "--references", "no_such_module")
     assert (outcome.stdout, outcome.code) == ("", 1)

@@ -41,7 +41,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--test-seconds", type=float, default=120.0, metavar="SECONDS", help="limit for one test (default: 120)"
     )
-    parser.add_argument("--verbose", action="store_true", help="print the whole log of suites with failures")
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="print each suite's slowest tests, and the whole log of suites with failures",
+    )
     chosen = parser.parse_args()
     unknown = set(chosen.suites) - {suite.name for suite in SUITES}
     if unknown:
@@ -79,6 +83,8 @@ def main() -> int:
             outcome = suite_process.run(suite, interpreter, chosen.test_seconds, chosen.only)
             outcome.unexpected = expected.judge(outcome.outcomes, exceptions)
             print(report.row(suite.name, report.numbers(outcome), outcome.seconds), flush=True)
+            if chosen.verbose:
+                report.print_slowest(outcome)
             outcomes.append(outcome)
     print(report.total(outcomes))
     for outcome in outcomes:

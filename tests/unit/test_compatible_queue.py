@@ -7,6 +7,7 @@ from queue import Empty, Full
 from typing import Any
 
 import pytest
+
 import threefold.queue
 from threefold._compatible_queue import CompatibleQueue
 from threefold._queue_hooks import (
@@ -107,7 +108,11 @@ def test_a_thread_that_waits_is_woken_by_hand() -> None:
 
 def test_full_and_empty_are_raised_in_time() -> None:
     _owner, queue = visible(1, "only")
-    for refuse in (lambda: queue.put(1, False), lambda: queue.put(1, timeout=0.001), lambda: queue.put_many([1], 0.001)):
+    for refuse in (
+        lambda: queue.put(1, False),
+        lambda: queue.put(1, timeout=0.001),
+        lambda: queue.put_many([1], 0.001),
+    ):
         with pytest.raises(Full):
             refuse()
     assert queue.get() == "only"

@@ -15,6 +15,7 @@ from concurrent.futures import CancelledError, InvalidStateError
 from typing import Any
 
 import pytest
+
 from threefold.futures import BrokenThreadPool, Future, ThreadPoolExecutor, as_completed, wait
 from threefold.threading import Barrier, Event
 

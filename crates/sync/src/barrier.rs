@@ -8,6 +8,7 @@
 //!
 //! Inside, a grant means "passed" and a nudge means "broken while you waited".
 
+use threefold_sys::fork;
 use threefold_wait::{Latch, Standing, Ticket, Wait, WaitQueue, Wakes, Withdrawal};
 
 use crate::error::Broken;
@@ -32,6 +33,22 @@ struct State {
     arrived_count: u64,
     inside: WaitQueue,
     outside: WaitQueue,
+    /// The fork generation in which the parties arrived.
+    generation: u32,
+}
+
+impl State {
+    /// In a forked child: the parties that had arrived, and the one that ran the action, stayed behind in the parent.
+    fn forget_the_dead(&mut self) {
+        let generation = fork::generation();
+        if self.generation != generation {
+            self.generation = generation;
+            self.arrived_count = 0;
+            if self.phase == Phase::Acting {
+                self.phase = Phase::Filling;
+            }
+        }
+    }
 }
 
 /// How a party passed.
@@ -51,6 +68,7 @@ impl Barrier {
             arrived_count: 0,
             inside: WaitQueue::default(),
             outside: WaitQueue::default(),
+            generation: fork::generation(),
         };
         Self { party_count, state: Latch::new(state) }
     }
@@ -89,9 +107,15 @@ impl Barrier {
         });
     }
 
+    fn close(&self) -> impl std::ops::DerefMut<Target = State> + '_ {
+        let mut state = self.state.close();
+        state.forget_the_dead();
+        state
+    }
+
     fn change(&self, change: impl FnOnce(&mut State, &mut Wakes)) {
         let mut wakes = Wakes::NONE;
-        let mut state = self.state.close();
+        let mut state = self.close();
         change(&mut state, &mut wakes);
         state.outside.nudge_all(&mut wakes);
         drop(state);
@@ -105,7 +129,7 @@ impl Barrier {
 
     /// How many wait now.
     pub fn waiting_count(&self) -> u64 {
-        let state = self.state.close();
+        let state = self.close();
         if state.phase == Phase::Filling { state.arrived_count } else { 0 }
     }
 
@@ -138,7 +162,7 @@ impl Wait for Arrive<'_> {
     type Output = Result<Arrival, Broken>;
 
     fn poll(&mut self, ticket: &mut Ticket) -> Option<Self::Output> {
-        let mut state = self.barrier.state.close();
+        let mut state = self.barrier.close();
         if let Some(index) = self.index {
             return match ticket.settle(&mut state.inside) {
                 Standing::Granted => Some(Ok(Arrival::Passed(index))),
@@ -178,7 +202,7 @@ impl Wait for Arrive<'_> {
 
     /// A party that leaves is no longer counted. Passing cannot be handed on: a party that had passed has passed.
     fn withdraw(&mut self, ticket: &mut Ticket, withdrawal: Withdrawal) -> Option<Self::Output> {
-        let mut state = self.barrier.state.close();
+        let mut state = self.barrier.close();
         let Some(index) = self.index else {
             ticket.leave(&mut state.outside);
             return None;

@@ -19,12 +19,16 @@ struct State {
 }
 
 impl State {
+    /// Permits that anybody may take: those not set aside for a waiter that was granted one.
+    #[inline]
+    fn available(&self) -> u64 {
+        self.permits.saturating_sub(self.waiters.promised_count() as u64)
+    }
+
     fn rebalance(&mut self) -> Wakes {
         let mut wakes = Wakes::NONE;
-        let mut granted = 0;
-        let available = usize::try_from(self.permits).unwrap_or(usize::MAX);
-        self.waiters.rebalance(available, &mut wakes, |_| granted += 1);
-        self.permits -= granted;
+        let available = usize::try_from(self.available()).unwrap_or(usize::MAX);
+        self.waiters.rebalance_promising(available, &mut wakes);
         wakes
     }
 }
@@ -39,7 +43,7 @@ impl Semaphore {
     #[inline]
     pub fn try_acquire(&self) -> bool {
         let mut state = self.state.close();
-        let is_there = state.permits > 0;
+        let is_there = state.available() > 0;
         state.permits -= u64::from(is_there);
         is_there
     }
@@ -69,7 +73,7 @@ impl Semaphore {
 
     /// Permits that can be had without waiting.
     pub fn permits(&self) -> u64 {
-        self.state.close().permits
+        self.state.close().available()
     }
 
     /// The most permits there may be.
@@ -88,11 +92,11 @@ impl Wait for Acquire<'_> {
     fn poll(&mut self, ticket: &mut Ticket) -> Option<()> {
         let mut state = self.0.state.close();
         match ticket.settle(&mut state.waiters) {
-            Standing::Granted => return Some(()),
+            Standing::Granted => state.waiters.keep_promise(),
             Standing::Waiting => return None,
             Standing::Fresh | Standing::Nudged => {}
         }
-        if state.permits == 0 {
+        if state.available() == 0 {
             ticket.enqueue(&mut state.waiters);
             return None;
         }
@@ -104,9 +108,9 @@ impl Wait for Acquire<'_> {
     fn withdraw(&mut self, ticket: &mut Ticket, withdrawal: Withdrawal) -> Option<()> {
         let mut state = self.0.state.close();
         if ticket.leave(&mut state.waiters) == Standing::Granted {
-            state.permits += 1;
+            state.waiters.keep_promise();
         }
-        let is_kept = withdrawal == Withdrawal::Keep && state.permits > 0;
+        let is_kept = withdrawal == Withdrawal::Keep && state.available() > 0;
         state.permits -= u64::from(is_kept);
         let wakes = state.rebalance();
         drop(state);

@@ -21,6 +21,9 @@ static BORN: [AtomicU32; LIMIT as usize] = [const { AtomicU32::new(0) }; LIMIT a
 /// For each number, the identifier of its thread.
 static IDENTIFIERS: [AtomicU64; LIMIT as usize] = [const { AtomicU64::new(0) }; LIMIT as usize];
 
+/// The highest number given so far.
+static HIGHEST: AtomicU32 = AtomicU32::new(0);
+
 /// Where to begin looking for a free number: a hint, which may be too high after a race.
 static LOWEST_FREE: AtomicU32 = AtomicU32::new(1);
 
@@ -67,6 +70,17 @@ pub fn identifier(number: u32) -> u64 {
     IDENTIFIERS[(number % LIMIT) as usize].load(Ordering::Relaxed)
 }
 
+/// The number of the live thread with this identifier, if it has one.
+#[must_use]
+pub fn of_identifier(identifier: u64) -> Option<u32> {
+    let end = HIGHEST.load(Ordering::Relaxed).saturating_add(1).min(UNKNOWN);
+    let born = fork::generation() + 1;
+    (1..end).find(|&number| {
+        BORN[number as usize].load(Ordering::Relaxed) == born
+            && IDENTIFIERS[number as usize].load(Ordering::Relaxed) == identifier
+    })
+}
+
 /// Whether this is the thread that the process began with; in a forked child, the one that called `fork`.
 #[must_use]
 pub fn is_main_thread() -> bool {
@@ -96,6 +110,7 @@ fn claim() -> u32 {
             LOWEST_FREE.store(number + 1, Ordering::Relaxed);
             // SAFETY: has no preconditions; names the calling thread.
             IDENTIFIERS[number as usize].store(unsafe { libc::pthread_self() }, Ordering::Relaxed);
+            HIGHEST.fetch_max(number, Ordering::Relaxed);
             CURRENT.set(number);
             return number;
         }

@@ -27,6 +27,11 @@ impl Owner {
         Self(u64::from(slot::current()))
     }
 
+    /// The thread with this slot.
+    pub const fn of_slot(slot: u32) -> Self {
+        Self(slot as u64)
+    }
+
     /// The task at `address`, run by the calling thread.
     #[inline]
     pub fn task(address: usize) -> Self {

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use threefold_sys::clock::Instant;
-use threefold_sys::{fork, futex, signal};
+use threefold_sys::{fork, futex, signal, slot};
 
 use crate::{read, report, table};
 
@@ -28,6 +28,13 @@ const MOST_PAUSES: usize = 2000;
 static IS_WANTED: AtomicBool = AtomicBool::new(false);
 /// Whether the thread was stopped for a fork and should start again at the next wait.
 static IS_PAUSED: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process was forked by a thread that is not its parent's main thread. Such a process ends when its last
+/// thread returns, not when `main` does; a thread of ours would keep it alive for ever.
+static HAS_NO_MAIN: AtomicBool = AtomicBool::new(false);
+
+/// Whether the main thread is the one that forks now.
+static WAS_FORKED_BY_MAIN: AtomicBool = AtomicBool::new(true);
 
 /// Locked by threads that start or stop the reporter, never while it reports.
 static REPORTER: Mutex<Option<Reporter>> = Mutex::new(None);
@@ -67,6 +74,7 @@ pub fn report_on_quit() -> io::Result<()> {
 
 /// Before `fork`: stops the reporting thread, unless it is just printing.
 pub fn before_fork() {
+    WAS_FORKED_BY_MAIN.store(slot::is_main_thread(), Ordering::Relaxed);
     let mut place = reporter();
     let Some(present) = place.take_if(|present| present.generation == fork::generation()) else { return };
     if present.shared.state.compare_exchange(IDLE, STOPPING, Ordering::AcqRel, Ordering::Acquire).is_err() {
@@ -100,6 +108,7 @@ pub fn after_fork_in_parent() {
 
 /// In the child after `fork`: forgets the parent's thread. The child's own starts with its table.
 pub fn after_fork() {
+    HAS_NO_MAIN.fetch_or(!WAS_FORKED_BY_MAIN.load(Ordering::Relaxed), Ordering::Relaxed);
     IS_PAUSED.store(false, Ordering::Release);
     forget_ancestors(&mut reporter());
 }
@@ -114,7 +123,7 @@ pub(crate) fn resume_if_paused() {
 /// Starts the reporting thread if it is wanted and does not run.
 #[cold]
 pub(crate) fn start_if_wanted() {
-    if !IS_WANTED.load(Ordering::Acquire) {
+    if !IS_WANTED.load(Ordering::Acquire) || HAS_NO_MAIN.load(Ordering::Relaxed) {
         return;
     }
     let mut place = reporter();

@@ -58,7 +58,7 @@ pub fn block<W: Wait, D: Driver>(
         }
         let Some(waiter) = ticket.waiter().cloned() else { continue };
         match driver.park(&waiter, deadline) {
-            Ok(Parked::Woken | Parked::Interrupted) => {}
+            Ok(Parked::Woken | Parked::Seen | Parked::Interrupted) => {}
             Ok(Parked::TimedOut) => {
                 let output = wait.withdraw(ticket, Withdrawal::Keep);
                 return Ok(output.map_or(Outcome::TimedOut, Outcome::Ready));

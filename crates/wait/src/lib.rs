@@ -7,6 +7,8 @@
 
 mod block;
 mod seam;
+#[cfg(not(loom))]
+mod spin;
 mod ticket;
 mod wait_queue;
 mod waiter;
@@ -15,6 +17,8 @@ mod wakes;
 pub use block::{Driver, Outcome, Plain, block};
 pub use seam::{Latch, atomic};
 pub use threefold_sys::clock::Instant;
+#[cfg(not(loom))]
+pub use spin::linger;
 pub use threefold_trace::Owner;
 pub use ticket::{Ticket, Wait, Withdrawal};
 pub use wait_queue::{Standing, WaitQueue};

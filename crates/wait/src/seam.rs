@@ -41,6 +41,33 @@ impl<T> Latch<T> {
 #[cfg(loom)]
 mod exploring {
     use std::cell::Cell;
+    use std::sync::PoisonError;
+
+    use loom::sync::atomic::{AtomicU32, Ordering};
+    use loom::sync::{Condvar, Mutex};
+
+    /// Stands in for the kernel's side of a futex: comparing and falling asleep are one step for whoever wakes, and a
+    /// wake that finds nobody asleep is gone. (loom's `unpark` would leave a token, which hides lost wake-ups.)
+    #[derive(Debug, Default)]
+    pub(crate) struct Bed {
+        bucket: Mutex<()>,
+        sleepers: Condvar,
+    }
+
+    impl Bed {
+        #[expect(clippy::disallowed_methods, reason = "stands in for the futex below, in models only")]
+        pub(crate) fn sleep_while(&self, word: &AtomicU32, expected: u32) {
+            let bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            if word.load(Ordering::Acquire) == expected {
+                drop(self.sleepers.wait(bucket).unwrap_or_else(PoisonError::into_inner));
+            }
+        }
+
+        pub(crate) fn wake(&self) {
+            let _bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+            self.sleepers.notify_one();
+        }
+    }
 
     thread_local! { static IMPATIENT: Cell<bool> = const { Cell::new(false) }; }
 
@@ -54,6 +81,6 @@ mod exploring {
     }
 }
 #[cfg(loom)]
-pub(crate) use exploring::is_impatient;
+pub(crate) use exploring::{Bed, is_impatient};
 #[cfg(loom)]
 pub use exploring::set_impatient;

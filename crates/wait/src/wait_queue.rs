@@ -41,6 +41,8 @@ pub struct WaitQueue {
     left_count: usize,
     /// Nudged waiters that have not come back yet.
     nudged_count: usize,
+    /// What was granted, is set aside, and has not been fetched yet. For primitives that set aside.
+    promised_count: usize,
     /// The fork generation that the counts belong to.
     generation: u32,
 }
@@ -82,6 +84,34 @@ impl WaitQueue {
                 tell(waiter, NUDGED, wakes);
             }
         }
+    }
+
+    /// What is set aside for waiters that were granted it by [`WaitQueue::rebalance_promising`].
+    #[inline]
+    pub fn promised_count(&self) -> usize {
+        // Promises made in a parent process are void: whoever they were made to is not here.
+        if self.promised_count == 0 || self.generation != fork::generation() { 0 } else { self.promised_count }
+    }
+
+    /// As [`WaitQueue::rebalance`], and counts what it grants as set aside until [`WaitQueue::keep_promise`].
+    #[inline]
+    pub fn rebalance_promising(&mut self, available: usize, wakes: &mut Wakes) {
+        if !self.waiters.is_empty() {
+            let mut granted = 0;
+            self.rebalance_slowly(available, wakes, |_| granted += 1);
+            self.promised_count += granted;
+        }
+    }
+
+    /// A waiter has come for what was set aside for it.
+    pub fn keep_promise(&mut self) {
+        self.forget_the_dead();
+        self.promised_count = self.promised_count.saturating_sub(1);
+    }
+
+    /// What was set aside is no longer there.
+    pub fn void_promises(&mut self) {
+        self.promised_count = 0;
     }
 
     /// Grants up to `limit` waiters, first come first served; returns how many.
@@ -157,6 +187,7 @@ impl WaitQueue {
         if self.generation != generation {
             self.generation = generation;
             self.nudged_count = 0;
+            self.promised_count = 0;
             self.waiters.retain(|waiter| waiter.state() != LEFT && !waiter.owner().is_dead());
             self.left_count = 0;
         }

@@ -25,6 +25,8 @@ pub(crate) const LEFT: u32 = 4;
 pub enum Parked {
     /// Told something, or woken for nothing: poll again.
     Woken,
+    /// Told something before it fell asleep: the teller is still at it.
+    Seen,
     /// The deadline passed.
     TimedOut,
     /// A signal handler ran on this thread.
@@ -48,7 +50,7 @@ enum Sleeper {
     #[cfg(not(loom))]
     Thread,
     #[cfg(loom)]
-    Thread(loom::thread::Thread),
+    Thread(crate::seam::Bed),
     Task(Latch<Waker>),
 }
 
@@ -59,7 +61,7 @@ impl Waiter {
             #[cfg(not(loom))]
             None => Sleeper::Thread,
             #[cfg(loom)]
-            None => Sleeper::Thread(loom::thread::current()),
+            None => Sleeper::Thread(crate::seam::Bed::default()),
         };
         Self { word: AtomicU32::new(WAITING), owner, since: Instant::now(), sleeper }
     }
@@ -100,7 +102,10 @@ impl Waiter {
         if let Sleeper::Task(current) = &self.sleeper {
             let mut current = current.close();
             if !current.will_wake(waker) {
-                current.clone_from(waker);
+                let previous = std::mem::replace(&mut *current, waker.clone());
+                drop(current);
+                // After the latch: dropping a waker may run anything.
+                drop(previous);
             }
         }
     }
@@ -111,7 +116,7 @@ impl Waiter {
             #[cfg(not(loom))]
             Sleeper::Thread => threefold_sys::futex::wake(&self.word),
             #[cfg(loom)]
-            Sleeper::Thread(thread) => thread.unpark(),
+            Sleeper::Thread(bed) => bed.wake(),
             Sleeper::Task(waker) => {
                 let waker = waker.close().clone();
                 waker.wake();
@@ -124,6 +129,13 @@ impl Waiter {
     /// # Blocking
     /// Yes. Returns at once when the waiter has been told already, so a fate told before the call is never slept over.
     pub fn park(&self, deadline: Option<Instant>) -> Parked {
+        #[cfg(not(loom))]
+        if self.state() == WAITING
+            && deadline.is_none_or(|deadline| deadline > Instant::now())
+            && crate::spin::look(&self.word, WAITING)
+        {
+            return Parked::Seen;
+        }
         // README section 3: tell() swaps the word, so either this exchange fails and we do not sleep, or tell() sees
         // PARKED and wakes us.
         match self.word.compare_exchange(WAITING, PARKED, Ordering::AcqRel, Ordering::Acquire) {
@@ -143,10 +155,13 @@ impl Waiter {
         }
     }
 
+    /// loom knows no time: a deadline may pass at any moment, and does so as soon as there is something to interrupt.
     #[cfg(loom)]
-    fn sleep(&self, _deadline: Option<Instant>) -> Parked {
-        while self.state() == PARKED {
-            loom::thread::park();
+    fn sleep(&self, deadline: Option<Instant>) -> Parked {
+        match &self.sleeper {
+            Sleeper::Thread(bed) if deadline.is_none() => bed.sleep_while(&self.word, PARKED),
+            Sleeper::Thread(_) => return Parked::TimedOut,
+            Sleeper::Task(_) => {}
         }
         Parked::Woken
     }

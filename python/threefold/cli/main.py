@@ -67,10 +67,17 @@ def _explain(words: list[str]) -> NoReturn:
     if not words[0].startswith("-"):
         parser.error(f"there is no command {words[0]!r}{_hint(words[0])}")
     if parser.parse_args(words).version:
-        import threefold
-
-        print(f"threefold {threefold.__version__}")
+        _print_version()
     sys.exit(0)
+
+
+def _print_version() -> None:
+    import threefold
+
+    try:
+        print(f"threefold {threefold.__version__}")
+    except ImportError as error:
+        sys.exit(f"threefold: the engine can't be loaded: {error}")
 
 
 def _hint(word: str) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import json
 import sys
 
 import threefold
 from threefold import _activate, _boot, _references
+from threefold.cli.output import show
 from threefold.cli.start_up import START_UP_FOLDER, start_up_file
 from threefold.cli.usage import Parser
 
@@ -56,20 +56,25 @@ def main(arguments: list[str]) -> int:
     if options.references is not None and facts["engine"] is not None:
         try:
             facts["references"] = _references_of(options.references)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a user's module may raise anything at import
             print(f"threefold status: can't import: {type(error).__name__}: {error}", file=sys.stderr)
             return 1
-    print(json.dumps(facts, indent=2) if options.json else _text(facts))
+    show(json.dumps(facts, indent=2) if options.json else _text(facts))
     return 0 if facts["engine"] is not None else 1
 
 
 def _facts() -> dict[str, object]:
-    engine = importlib.util.find_spec("threefold._threefold")
+    engine, version = None, None
+    try:
+        engine = importlib.import_module("threefold._threefold").__file__
+        version = threefold.__version__
+    except ImportError as error:
+        print(f"threefold status: the engine can't be loaded: {error}", file=sys.stderr)
     return {
-        "version": threefold.__version__,
+        "version": version,
         "python": ".".join(map(str, sys.version_info[:3])),
         "executable": sys.executable,
-        "engine": engine.origin if engine is not None else None,
+        "engine": engine,
         "start_up_file": start_up_file(),
         "fallback_folder": START_UP_FOLDER,
         "disabled": _boot.is_disabled(),
@@ -113,7 +118,7 @@ def _text(facts: dict[str, object]) -> str:
     active = ", ".join(facts["active"]) if facts["active"] else "nothing"  # type: ignore[arg-type]
     start_up = facts["start_up_file"] or f"PYTHONPATH={facts['fallback_folder']} (not under -E and -I)"
     lines = [
-        f"threefold {facts['version']}, Python {facts['python']} ({facts['executable']})",
+        f"threefold {facts['version'] or 'without an engine'}, Python {facts['python']} ({facts['executable']})",
         f"engine              {facts['engine'] or 'not built for this Python'}",
         f"start-up            {start_up}",
         f"replaced right now  {active}{' (THREEFOLD_DISABLE is set)' if facts['disabled'] else ''}",

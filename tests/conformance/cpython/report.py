@@ -50,6 +50,13 @@ def print_failures(outcome: Outcome, *, is_verbose: bool) -> None:
         print(f"{line}\nLog of {outcome.suite.name}\n{outcome.log}")
 
 
+def print_slowest(outcome: Outcome, count: int = 3) -> None:
+    """Print the tests of a suite that took longest."""
+    slowest = sorted(outcome.durations, key=lambda identifier: -outcome.durations[identifier])[:count]
+    for identifier in slowest:
+        print(f"    {outcome.durations[identifier]:.1f} s  {identifier}")
+
+
 def faults(outcomes: list[Outcome], exceptions: list[ExpectedFailure]) -> list[str]:
     """Return everything that makes the run fail, one sentence each."""
     found = []

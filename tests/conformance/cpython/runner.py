@@ -7,6 +7,7 @@ import faulthandler
 import json
 import sys
 import threading
+import time
 import unittest
 from collections.abc import Iterator
 from importlib import import_module
@@ -33,6 +34,7 @@ class Recorder(unittest.TestResult):
         self.test_seconds = test_seconds
         self.outcome = "passed"
         self.text = ""
+        self.begin = 0.0
 
     def write(self, **fields: object) -> None:
         """Write one line."""
@@ -44,6 +46,7 @@ class Recorder(unittest.TestResult):
         super().startTest(test)
         self.outcome, self.text = "passed", ""
         support.environment_altered = False
+        self.begin = time.monotonic()
         self.write(start=test.id())
         faulthandler.dump_traceback_later(self.test_seconds, exit=True)
 
@@ -57,7 +60,7 @@ class Recorder(unittest.TestResult):
                 "failed",
                 "the test left a thread, a child process or an error behind (see the log)",
             )
-        self.write(id=test.id(), outcome=self.outcome, text=self.text)
+        self.write(id=test.id(), outcome=self.outcome, text=self.text, seconds=time.monotonic() - self.begin)
 
     def note(self, test: unittest.TestCase, outcome: str, text: str) -> None:
         """Keep an outcome for stopTest; errors of a whole class or module have no test to end."""

@@ -28,6 +28,7 @@ class Outcome:
     suite: Suite
     outcomes: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
     hits: Counter[str] = field(default_factory=Counter)
     processes: int = 0
     seconds: float = 0.0
@@ -126,6 +127,7 @@ def _read(results: Path, outcome: Outcome) -> str | None:
         elif "id" in line:
             outcome.outcomes[line["id"]] = line["outcome"]
             outcome.texts[line["id"]] = line["text"]
+            outcome.durations[line["id"]] = line.get("seconds", 0.0)
             unfinished = None if line["id"] == unfinished else unfinished
     return unfinished
 

@@ -34,7 +34,7 @@ impl<T> Wait for Get<'_, T> {
         let mut state = self.0.0.close();
         match ticket.settle(&mut state.getters) {
             Standing::Waiting => return None,
-            Standing::Granted => state.keep_item_promise(),
+            Standing::Granted => state.getters.keep_promise(),
             Standing::Fresh | Standing::Nudged => {}
         }
         let Some(result) = Self::try_take(&mut state) else {
@@ -51,7 +51,7 @@ impl<T> Wait for Get<'_, T> {
     fn withdraw(&mut self, ticket: &mut Ticket, withdrawal: Withdrawal) -> Option<Self::Output> {
         let mut state = self.0.0.close();
         if ticket.leave(&mut state.getters) == Standing::Granted {
-            state.keep_item_promise();
+            state.getters.keep_promise();
         }
         let result = if withdrawal == Withdrawal::Keep { Self::try_take(&mut state) } else { None };
         let wakes = state.rebalance_putters().and(state.rebalance_getters());

@@ -28,7 +28,7 @@ impl<T> Wait for Put<'_, T> {
         let standing = ticket.settle(&mut state.putters);
         match standing {
             Standing::Waiting => return None,
-            Standing::Granted => state.keep_room_promise(),
+            Standing::Granted => state.putters.keep_promise(),
             Standing::Fresh | Standing::Nudged => {}
         }
         if state.mode != Mode::Open {
@@ -52,7 +52,7 @@ impl<T> Wait for Put<'_, T> {
     fn withdraw(&mut self, ticket: &mut Ticket, withdrawal: Withdrawal) -> Option<Self::Output> {
         let mut state = self.queue.0.close();
         if ticket.leave(&mut state.putters) == Standing::Granted {
-            state.keep_room_promise();
+            state.putters.keep_promise();
         }
         let mut result = None;
         let mut wakes = threefold_wait::Wakes::NONE;

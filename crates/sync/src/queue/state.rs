@@ -20,10 +20,6 @@ pub(super) struct State<T> {
     store: Store<T>,
     pub(super) maxsize: usize,
     pub(super) unfinished_count: usize,
-    /// Items set aside for getters that were granted one and have not come for it yet.
-    promised_item_count: usize,
-    /// Room set aside for putters that were granted it and have not used it yet.
-    promised_room_count: usize,
     pub(super) getters: WaitQueue,
     pub(super) putters: WaitQueue,
     pub(super) joiners: WaitQueue,
@@ -36,8 +32,6 @@ impl<T> State<T> {
             store: Store::new(order),
             maxsize,
             unfinished_count: 0,
-            promised_item_count: 0,
-            promised_room_count: 0,
             getters: WaitQueue::default(),
             putters: WaitQueue::default(),
             joiners: WaitQueue::default(),
@@ -52,7 +46,7 @@ impl<T> State<T> {
     /// Items that anybody may take.
     #[inline]
     pub(super) fn takeable(&self) -> usize {
-        self.store.len().saturating_sub(self.promised_item_count)
+        self.store.len().saturating_sub(self.getters.promised_count())
     }
 
     /// Items that anybody may still put.
@@ -60,7 +54,7 @@ impl<T> State<T> {
     pub(super) fn room(&self) -> usize {
         match self.maxsize {
             0 => usize::MAX,
-            maxsize => maxsize.saturating_sub(self.store.len()).saturating_sub(self.promised_room_count),
+            maxsize => maxsize.saturating_sub(self.store.len()).saturating_sub(self.putters.promised_count()),
         }
     }
 
@@ -85,7 +79,7 @@ impl<T> State<T> {
 
     /// Takes everything out; promises are void.
     pub(super) fn empty(&mut self) -> VecDeque<T> {
-        self.promised_item_count = 0;
+        self.getters.void_promises();
         self.store.empty()
     }
 
@@ -93,20 +87,12 @@ impl<T> State<T> {
         self.store.iter()
     }
 
-    pub(super) fn keep_item_promise(&mut self) {
-        self.promised_item_count = self.promised_item_count.saturating_sub(1);
-    }
-
-    pub(super) fn keep_room_promise(&mut self) {
-        self.promised_room_count = self.promised_room_count.saturating_sub(1);
-    }
-
     /// Tells getters of items. After every change that makes items takeable.
     #[inline]
     pub(super) fn rebalance_getters(&mut self) -> Wakes {
         let mut wakes = Wakes::NONE;
         let takeable = self.takeable();
-        self.getters.rebalance(takeable, &mut wakes, |_| self.promised_item_count += 1);
+        self.getters.rebalance_promising(takeable, &mut wakes);
         wakes
     }
 
@@ -115,7 +101,7 @@ impl<T> State<T> {
     pub(super) fn rebalance_putters(&mut self) -> Wakes {
         let mut wakes = Wakes::NONE;
         let room = self.room();
-        self.putters.rebalance(room, &mut wakes, |_| self.promised_room_count += 1);
+        self.putters.rebalance_promising(room, &mut wakes);
         wakes
     }
 
