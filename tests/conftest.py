@@ -45,6 +45,9 @@ def pytest_configure(config: pytest.Config) -> None:
         pytest.fail("the test has reached its time limit; the stacks are on standard error")
 
     config.stash[is_over_stash] = False
+    # A shell starts what runs in the background deaf to Ctrl-C and Ctrl-\, and every child of a test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     signal.signal(runpy.run_path(str(WATCHDOG))["INTERRUPT_SIGNAL"], interrupt)
     reader, writer = os.pipe()
     subprocess.run([sys.executable, str(WATCHDOG), str(os.getpid())], stdin=reader, check=True)

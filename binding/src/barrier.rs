@@ -107,13 +107,11 @@ impl PyBarrier {
         let patience = self.patience(timeout, py)?;
         let barrier = self.barrier()?;
         let subject = || Subject::unheld(Reason::Barrier, self);
-        match blocking::wait(py, &mut barrier.wait(), Owner::thread(), patience, subject)? {
-            Some(arrival) => self.pass(py, arrival),
-            None => {
-                barrier.abort();
-                Err(broken(py))
-            }
-        }
+        let Some(arrival) = blocking::wait(py, &mut barrier.wait(), Owner::thread(), patience, subject)? else {
+            barrier.abort();
+            return Err(broken(py));
+        };
+        self.pass(py, arrival)
     }
 
     /// Waits in a task until all parties have come.

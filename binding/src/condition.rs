@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use threefold_sync::Condition;
@@ -118,7 +119,7 @@ impl PyCondition {
 
     /// Whether somebody holds the lock.
     fn locked(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        Ok(self.guard(py)?.object(py).call_method0("locked")?.unbind())
+        Ok(self.guard(py)?.object(py).call_method0(intern!(py, "locked"))?.unbind())
     }
 
     /// Takes the lock from a task.
@@ -172,7 +173,7 @@ impl PyCondition {
                 return Ok(result);
             }
             // By name, since a subclass may have a `wait` of its own.
-            this.call_method1("wait", (patience.seconds_left(),))?;
+            this.call_method1(intern!(this.py(), "wait"), (patience.seconds_left(),))?;
         }
     }
 
@@ -282,7 +283,7 @@ impl PyCondition {
     fn _acquire_restore<'py>(&self, state: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = state.py();
         let restore = self.lock_method(py, "_acquire_restore", "acquire")?;
-        if self.guard(py)?.object(py).hasattr("_acquire_restore")? { restore.call1((state,)) } else { restore.call0() }
+        if self.guard(py)?.object(py).hasattr(intern!(py, "_acquire_restore"))? { restore.call1((state,)) } else { restore.call0() }
     }
 
     fn _at_fork_reinit(&self, py: Python<'_>) -> PyResult<()> {

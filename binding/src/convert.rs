@@ -85,16 +85,16 @@ fn refusal(py: Python<'_>, blocking: bool, timeout: &Bound<'_, PyAny>) -> PyErr 
 }
 
 /// As `threading.Lock.acquire(blocking, timeout)` understands its arguments.
-pub(crate) fn lock_patience(blocking: bool, timeout: &Argument<'_>) -> PyResult<Patience> {
+pub(crate) fn lock_patience(blocking: bool, timeout: Argument<'_>) -> PyResult<Patience> {
     let Argument::Given(timeout) = timeout else {
         return Ok(if blocking { Patience::Endless } else { Patience::None });
     };
-    #[allow(clippy::float_cmp, reason = "-1 is the documented way to say `no timeout`, and exact as a float")]
-    match (blocking, seconds(timeout)) {
+    match (blocking, seconds(&timeout)) {
         (true, Some(seconds)) if seconds >= 0.0 => Ok(until(seconds)),
-        (true, Some(seconds)) if seconds == -1.0 => Ok(Patience::Endless),
-        (false, Some(seconds)) if seconds == -1.0 => Ok(Patience::None),
-        _ => Err(refusal(timeout.py(), blocking, timeout)),
+        // The documented way to say `no timeout`, and exact as a float.
+        (true, Some(-1.0)) => Ok(Patience::Endless),
+        (false, Some(-1.0)) => Ok(Patience::None),
+        _ => Err(refusal(timeout.py(), blocking, &timeout)),
     }
 }
 
@@ -137,5 +137,5 @@ impl Constructed {
 
 /// Whether the object is true.
 pub(crate) fn truth(object: Option<&Bound<'_, PyAny>>, default: bool) -> PyResult<bool> {
-    object.map_or(Ok(default), |object| object.is_truthy())
+    object.map_or(Ok(default), PyAnyMethods::is_truthy)
 }

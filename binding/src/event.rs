@@ -35,6 +35,7 @@ impl PyEvent {
         Self { event: Event::new() }
     }
 
+    #[allow(clippy::unused_self, reason = "CPython calls it on the new object")]
     fn __init__(&self) {}
 
     /// Whether the flag is set.

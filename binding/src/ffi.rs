@@ -1,4 +1,4 @@
-//! The binding's only `unsafe`: methods with CPython's fastest calling convention, and a look at the current frame.
+//! The binding's only `unsafe`: methods with CPython's fastest calling convention, awaitables likewise, and a look at the current frame.
 //!
 //! `#[pymethods]` cost 20 to 30 ns a call more than a bare `METH_FASTCALL` function (`docs/design/binding-style.md`),
 //! which is as much as a whole uncontended lock operation. So each hot method exists twice: the `#[pymethods]` one is
@@ -23,12 +23,27 @@ pub(crate) enum Fast {
     Slow,
 }
 
-/// Positional arguments of a fast call.
-pub(crate) struct Arguments<'a> {
+/// The receiver and the positional arguments of a fast call.
+pub(crate) struct Arguments<'a, 'py> {
+    py: Python<'py>,
+    receiver: *mut ffi::PyObject,
     positional: &'a [*mut ffi::PyObject],
 }
 
-impl Arguments<'_> {
+impl<'py> Arguments<'_, 'py> {
+    /// The interpreter, outside PyO3's bookkeeping.
+    #[inline]
+    pub(crate) fn py(&self) -> Python<'py> {
+        self.py
+    }
+
+    /// A new reference to the object whose method is called.
+    #[inline]
+    pub(crate) fn receiver<M: FastMethod>(&self) -> Py<M::Class> {
+        // SAFETY: attached; the method descriptor has checked the receiver's class before it called `trampoline::<M>`.
+        unsafe { Bound::from_borrowed_ptr(self.py, self.receiver).cast_into_unchecked().unbind() }
+    }
+
     /// Whether there is none.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
@@ -39,9 +54,8 @@ impl Arguments<'_> {
     #[inline]
     pub(crate) fn only(&self) -> Option<Py<PyAny>> {
         let [argument] = self.positional else { return None };
-        // SAFETY: `trampoline` is called attached with valid borrowed references, alive for the call; the token is used
-        // for this one increment of the reference count.
-        Some(unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), *argument) }.unbind())
+        // SAFETY: `trampoline` is called attached, with valid borrowed references that are alive for the call.
+        Some(unsafe { Bound::from_borrowed_ptr(self.py, *argument) }.unbind())
     }
 
     /// Whether the only argument is this very object.
@@ -76,7 +90,7 @@ pub(crate) trait FastMethod {
     const NAME: &'static CStr;
 
     /// Answers the common case.
-    fn call(this: &Self::Class, arguments: &Arguments<'_>) -> Fast;
+    fn call(this: &Self::Class, arguments: &Arguments<'_, '_>) -> Fast;
 
     /// Where the complete method is kept.
     fn complete() -> &'static OnceLock<Py<PyAny>>;
@@ -92,7 +106,7 @@ macro_rules! fast_method {
             const NAME: &'static std::ffi::CStr = $python;
 
             #[inline]
-            fn call($this: &$class, $arguments: &$crate::ffi::Arguments<'_>) -> $crate::ffi::Fast {
+            fn call($this: &$class, $arguments: &$crate::ffi::Arguments<'_, '_>) -> $crate::ffi::Fast {
                 $body
             }
 
@@ -143,6 +157,7 @@ fn new_descriptor<'py, M: FastMethod>(
 }
 
 /// What CPython calls. The method descriptor has checked that `this` is an instance of the class.
+#[allow(clippy::cast_sign_loss, reason = "CPython counts arguments from 0 on")]
 unsafe extern "C" fn trampoline<M: FastMethod>(
     this: *mut ffi::PyObject,
     arguments: *const *mut ffi::PyObject,
@@ -154,13 +169,14 @@ unsafe extern "C" fn trampoline<M: FastMethod>(
         // the call, and with `argument_count` valid arguments (the pointer may be null only when there are none).
         let answer = unsafe {
             let py = Python::assume_attached();
-            let this = Borrowed::from_ptr(py, this);
+            let receiver = this;
+            let this = Borrowed::from_ptr(py, receiver);
             let positional = if argument_count == 0 {
                 &[]
             } else {
                 std::slice::from_raw_parts(arguments, argument_count as usize)
             };
-            M::call(this.cast_unchecked::<M::Class>().get(), &Arguments { positional })
+            M::call(this.cast_unchecked::<M::Class>().get(), &Arguments { py, receiver, positional })
         };
         // SAFETY: attached; each branch returns one new reference.
         unsafe {
@@ -178,6 +194,7 @@ unsafe extern "C" fn trampoline<M: FastMethod>(
 }
 
 #[cold]
+#[allow(clippy::cast_sign_loss, reason = "CPython counts arguments from 0 on")]
 unsafe fn call_complete(
     complete: &'static OnceLock<Py<PyAny>>,
     this: *mut ffi::PyObject,
@@ -198,6 +215,89 @@ unsafe fn call_complete(
             all.extend_from_slice(std::slice::from_raw_parts(arguments, count));
         }
         ffi::PyObject_Vectorcall(complete.as_ptr(), all.as_ptr(), positional_count + 1, keyword_names)
+    }
+}
+
+/// The answer of a fast step of an awaitable.
+pub(crate) enum Step {
+    /// It is over, with this value.
+    Value(Py<PyAny>),
+    /// It is over, with this error.
+    Error(PyErr),
+    /// Not the common case: take the complete step.
+    Slow,
+}
+
+/// An awaitable that is often over at its first step.
+pub(crate) trait FastAwaitable: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
+    /// Tries to finish without waiting. As [`FastMethod::call`], outside PyO3's bookkeeping.
+    fn step(&self, py: Python<'_>) -> Step;
+
+    /// Where the complete `__next__` is kept.
+    fn complete() -> &'static OnceLock<ffi::iternextfunc>;
+}
+
+/// Puts the fast step in front of the complete `__next__`, and makes `__await__` and `__iter__` return the object itself.
+pub(crate) fn install_awaitable<C: FastAwaitable>(py: Python<'_>) {
+    let class = py.get_type::<C>().as_type_ptr();
+    // SAFETY: attached; the type is a heap type of our own that has no instance and no subclass yet, so its slots may
+    // be set; PyO3 has given it an async suite and a `tp_iternext` since the class has `__await__` and `__next__`.
+    unsafe {
+        if let (Some(complete), Some(suite)) = ((*class).tp_iternext, (*class).tp_as_async.as_mut()) {
+            if C::complete().set(complete).is_ok() {
+                (*class).tp_iternext = Some(next::<C>);
+                (*class).tp_iter = Some(ffi::PyObject_SelfIter);
+                suite.am_await = Some(ffi::PyObject_SelfIter);
+            }
+        }
+    }
+}
+
+/// What CPython calls for the next step. Null without an exception means the end, with `None`.
+unsafe extern "C" fn next<C: FastAwaitable>(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls slots attached, with an instance of the class that stays alive during the call.
+    let (py, step) = unsafe {
+        let py = Python::assume_attached();
+        (py, Borrowed::from_ptr(py, this).cast_unchecked::<C>().get().step(py))
+    };
+    match step {
+        Step::Value(value) => {
+            if !value.is_none(py) {
+                // SAFETY: attached; the reference is handed over.
+                unsafe { stop_iteration(value.into_ptr()) };
+            }
+            std::ptr::null_mut()
+        }
+        Step::Error(error) => {
+            error.restore(py);
+            std::ptr::null_mut()
+        }
+        Step::Slow => C::complete().get().map_or(std::ptr::null_mut(), |complete| {
+            // SAFETY: the slot that PyO3 made for this class, called as CPython called us.
+            unsafe { complete(this) }
+        }),
+    }
+}
+
+/// Raises the end of an iteration with a value, which is taken over.
+unsafe fn stop_iteration(value: *mut ffi::PyObject) {
+    // SAFETY: attached, and `value` is a valid reference of ours, released at the end. A tuple or an exception as the
+    // value would be taken for the exception's arguments or the exception itself, so those are wrapped first.
+    unsafe {
+        if ffi::PyTuple_Check(value) != 0 || ffi::PyExceptionInstance_Check(value) != 0 {
+            let exception = ffi::PyObject_CallFunctionObjArgs(
+                ffi::PyExc_StopIteration,
+                value,
+                std::ptr::null_mut::<ffi::PyObject>(),
+            );
+            if !exception.is_null() {
+                ffi::PyErr_SetObject(ffi::PyExc_StopIteration, exception);
+                ffi::Py_DECREF(exception);
+            }
+        } else {
+            ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value);
+        }
+        ffi::Py_DECREF(value);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The lock under a `Condition`: one of ours, or any object with `acquire` and `release`.
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use threefold_trace::Owner;
@@ -41,8 +42,8 @@ impl Guard {
             Ok(lock) => Ok(Self::RLock(lock.unbind())),
             Err(error) => {
                 let lock = error.into_inner();
-                lock.getattr("acquire")?;
-                lock.getattr("release")?;
+                lock.getattr(intern!(py, "acquire"))?;
+                lock.getattr(intern!(py, "release"))?;
                 Ok(Self::Foreign(lock.unbind()))
             }
         }
@@ -64,7 +65,7 @@ impl Guard {
         arguments: &Bound<'_, PyTuple>,
         keywords: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Py<PyAny>> {
-        Ok(self.object(py).call_method("acquire", arguments, keywords)?.unbind())
+        Ok(self.object(py).call_method(intern!(py, "acquire"), arguments, keywords)?.unbind())
     }
 
     /// `lock.__enter__()`.
@@ -115,11 +116,11 @@ impl Guard {
             Self::RLock(lock) => Ok(lock.get().owner_if_caller(py).is_some()),
             Self::Foreign(lock) => {
                 let lock = lock.bind(py);
-                if lock.hasattr("_is_owned")? {
-                    return lock.call_method0("_is_owned")?.is_truthy();
+                if lock.hasattr(intern!(py, "_is_owned"))? {
+                    return lock.call_method0(intern!(py, "_is_owned"))?.is_truthy();
                 }
-                if lock.call_method1("acquire", (false,))?.is_truthy()? {
-                    lock.call_method0("release")?;
+                if lock.call_method1(intern!(py, "acquire"), (false,))?.is_truthy()? {
+                    lock.call_method0(intern!(py, "release"))?;
                     return Ok(false);
                 }
                 Ok(true)
@@ -137,7 +138,7 @@ impl Guard {
                     lock.get().lock.release_all(owner).map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
                 Ok(Held::Times(count))
             }
-            Self::Foreign(lock) if lock.bind(py).hasattr("_release_save")? => {
+            Self::Foreign(lock) if lock.bind(py).hasattr(intern!(py, "_release_save"))? => {
                 Ok(Held::Foreign(Some(lock.call_method0(py, "_release_save")?)))
             }
             Self::Foreign(_) => self.release(py).map(|()| Held::Foreign(None)),

@@ -1,5 +1,7 @@
 //! The bridge: CPython's calls in, the crates' primitives out. Conversion only; one file per word.
 
+#![allow(clippy::doc_markdown, reason = "the comments on Python's methods are their docstrings, in Python's own markup")]
+
 mod acquire;
 mod barrier;
 mod blocking;
@@ -45,5 +47,5 @@ fn _threefold(module: &Bound<'_, PyModule>) -> PyResult<()> {
     simple_queue::register(module)?;
     waker::register(module)?;
     trace::register(module)?;
-    module.add_class::<wait::PyWait>()
+    wait::register(module)
 }

@@ -71,7 +71,7 @@ impl PyLock {
         blocking: Option<&Bound<'_, PyAny>>,
         timeout: Argument<'_>,
     ) -> PyResult<bool> {
-        acquire(self, py, lock_patience(truth(blocking, true)?, &timeout)?)
+        acquire(self, py, lock_patience(truth(blocking, true)?, timeout)?)
     }
 
     /// Frees the lock, whoever holds it.

@@ -1,13 +1,20 @@
 //! The names under which threads and tasks appear in the wait table.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
+use pyo3::intern;
 use pyo3::prelude::*;
 use threefold_trace::{ObjectRow, Owner, Text};
 
 use crate::python;
 
+/// How many task names each thread remembers.
+const REMEMBERED: usize = 16;
+
+type TaskName = Option<(u32, Py<PyAny>, Text)>;
+
 thread_local! {
+    static TASK_NAMES: RefCell<[TaskName; REMEMBERED]> = const { RefCell::new([const { None }; REMEMBERED]) };
     /// This thread's name, once known, and the fork generation whose wait table knows it.
     static NAME: Cell<Option<(u32, Text)>> = const { Cell::new(None) };
 }
@@ -41,11 +48,27 @@ pub(crate) fn name_holder(py: Python<'_>, holder: Owner, row: Option<&ObjectRow>
 /// The name of the `threading.Thread` with this identifier.
 pub(crate) fn name_of(py: Python<'_>, identifier: u64) -> Option<String> {
     let thread = python::active_threads(py).ok()?.get_item(identifier).ok()?;
-    thread.getattr("_name").ok()?.extract().ok()
+    thread.getattr(intern!(py, "_name")).ok()?.extract().ok()
 }
 
 /// A task's name.
 pub(crate) fn task(task: &Bound<'_, PyAny>) -> Text {
-    let name = task.call_method0("get_name").and_then(|name| name.extract::<String>());
-    name.map_or_else(|_unnamed| threefold_trace::intern("task"), |name| threefold_trace::intern(&name))
+    let Ok(name) = task.call_method0(intern!(task.py(), "get_name")) else {
+        return threefold_trace::intern("task");
+    };
+    // Tasks take turns: the names of the last few are remembered, each with its text object, whose address is its own
+    // as long as it is held.
+    let address = name.as_ptr().addr();
+    let place = (address >> 4) % REMEMBERED;
+    let generation = threefold_sys::fork::generation();
+    let known = TASK_NAMES.with_borrow(|names| match &names[place] {
+        Some((known_in, known, text)) if *known_in == generation && known.as_ptr().addr() == address => Some(*text),
+        _ => None,
+    });
+    known.unwrap_or_else(|| {
+        let text = name.extract::<String>().map_or_else(|_odd| Text::NONE, |name| threefold_trace::intern(&name));
+        let forgotten = TASK_NAMES.with_borrow_mut(|names| names[place].replace((generation, name.unbind(), text)));
+        drop(forgotten);
+        text
+    })
 }

@@ -1,7 +1,6 @@
 //! What an awaitable waits for: one operation on one primitive, behind one face.
 
 use pyo3::prelude::*;
-use threefold_trace::Reason;
 use threefold_wait::{Ticket, Withdrawal};
 
 use crate::blocking::Subject;
@@ -35,9 +34,4 @@ pub(crate) trait Operation: Send + Sync {
 
     /// Shows the Python objects it holds to the garbage collector.
     fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError>;
-}
-
-/// The name of the reason, for `repr`.
-pub(crate) fn describe(reason: Reason) -> String {
-    reason.to_string()
 }

@@ -31,6 +31,12 @@ imported! {
     running_loop = "asyncio", "get_running_loop";
     /// The event loop that runs on this thread, or `None`.
     maybe_running_loop = "asyncio.events", "_get_running_loop";
+    /// `asyncio.InvalidStateError`.
+    invalid_state_error = "asyncio", "InvalidStateError";
+    /// `asyncio.Future`.
+    future_class = "asyncio", "Future";
+    /// The asyncio module's own loops, whose futures are asyncio's own.
+    base_event_loop = "asyncio", "BaseEventLoop";
     /// `heapq.heappush`.
     heappush = "heapq", "heappush";
     /// `heapq.heappop`.
@@ -41,6 +47,13 @@ imported! {
     package_path = "threefold", "__path__";
     /// Waits for a predicate on a condition, in a task.
     condition_wait_for = "threefold._conditions", "wait_for_async";
+}
+
+/// `create_future` of asyncio's own loops.
+pub(crate) fn base_create_future(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let create_future = || Ok(base_event_loop(py)?.getattr("create_future")?.unbind());
+    CELL.get_or_try_init(py, create_future).map(|object| object.bind(py))
 }
 
 /// The name of an object's class for a `repr`: that of the standard library's class, or a subclass's own.
@@ -57,7 +70,7 @@ pub(crate) fn warn_deprecated(py: Python<'_>, message: &std::ffi::CStr) -> PyRes
 
 /// An error of a class that was looked up.
 pub(crate) fn error(class: PyResult<&Bound<'_, PyAny>>) -> PyErr {
-    match class.and_then(|class| class.cast::<PyType>().map(Clone::clone).map_err(PyErr::from)) {
+    match class.and_then(|class| class.cast::<PyType>().cloned().map_err(PyErr::from)) {
         Ok(class) => PyErr::from_type(class, ()),
         Err(error) => error,
     }

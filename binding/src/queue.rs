@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use pyo3::exceptions::{PyStopAsyncIteration, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use threefold_sync::Queue;
@@ -50,6 +51,12 @@ impl PyQueue {
             Kind::Priority => (Order::Ranked, Some(Box::new(Ranking::new(py)))),
         };
         Self { queue: Queue::new(order, 0), kind, maxsize: AtomicI64::new(0), ranking, compatible: OnceLock::new(), constructed: Constructed::YES }
+    }
+
+    /// Whether it has turned into the slower queue.
+    #[inline]
+    pub(crate) fn has_moved(&self) -> bool {
+        self.compatible.get().is_some()
     }
 
     /// Whether it is a priority queue.
@@ -101,8 +108,8 @@ impl PyQueue {
         this.get().limit(maxsize);
         if this.get().kind.is_overridden(&this.get_type())? {
             let new = Self::make_compatible(this)?;
-            new.setattr("maxsize", maxsize)?;
-            new.call_method0("open")?;
+            new.setattr(intern!(this.py(), "maxsize"), maxsize)?;
+            new.call_method0(intern!(this.py(), "open"))?;
         }
         Ok(())
     }
@@ -161,12 +168,12 @@ impl PyQueue {
 
     /// As `put(item, block=False)`.
     fn put_nowait(this: &Bound<'_, Self>, item: Py<PyAny>) -> PyResult<()> {
-        this.call_method1("put", (item, false)).map(drop)
+        this.call_method1(intern!(this.py(), "put"), (item, false)).map(drop)
     }
 
     /// As `get(block=False)`.
     fn get_nowait(this: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
-        Ok(this.call_method1("get", (false,))?.unbind())
+        Ok(this.call_method1(intern!(this.py(), "get"), (false,))?.unbind())
     }
 
     /// Puts an item in, from a task.
@@ -188,7 +195,7 @@ impl PyQueue {
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         if let Some(new) = this.get().compatible(this.py()) {
-            return Ok(new.call_method1("put_async", (item, timeout))?.unbind());
+            return Ok(new.call_method1(intern!(this.py(), "put_async"), (item, timeout))?.unbind());
         }
         let wait = PyWait::new(PutItem::new(this.clone().unbind(), item), wait_patience(timeout)?);
         Ok(Py::new(this.py(), wait)?.into_any())
@@ -208,7 +215,7 @@ impl PyQueue {
     #[pyo3(signature = (timeout=None))]
     fn get_async(this: &Bound<'_, Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         if let Some(new) = this.get().compatible(this.py()) {
-            return Ok(new.call_method1("get_async", (timeout,))?.unbind());
+            return Ok(new.call_method1(intern!(this.py(), "get_async"), (timeout,))?.unbind());
         }
         let wait = PyWait::new(GetItem::new(this.clone().unbind()), wait_patience(timeout)?);
         Ok(Py::new(this.py(), wait)?.into_any())
@@ -238,7 +245,7 @@ impl PyQueue {
                 Err(PutError::Moved(())) => {
                     let items: Vec<_> = items.into_iter().collect();
                     let arguments = (items, patience.seconds_left());
-                    return self.compatible(py).map_or(Ok(()), |new| new.call_method1("put_many", arguments).map(drop));
+                    return self.compatible(py).map_or(Ok(()), |new| new.call_method1(intern!(py, "put_many"), arguments).map(drop));
                 }
                 Err(_) => return Err(python::error(python::shut_down(py))),
             }
@@ -269,7 +276,7 @@ impl PyQueue {
             return Err(PyValueError::new_err("'max' must be at least 1"));
         };
         if let Some(new) = self.compatible(py) {
-            return new.call_method1("get_many", (max, patience.seconds_left()))?.extract();
+            return new.call_method1(intern!(py, "get_many"), (max, patience.seconds_left()))?.extract();
         }
         let mut items = vec![self.get_with(py, patience)?];
         if self.is_ranked() {
@@ -286,17 +293,17 @@ impl PyQueue {
 
     /// How many items it holds; more may come or go any time.
     fn qsize(&self, py: Python<'_>) -> PyResult<usize> {
-        self.compatible(py).map_or_else(|| Ok(self.queue.len()), |new| new.call_method0("qsize")?.extract())
+        self.compatible(py).map_or_else(|| Ok(self.queue.len()), |new| new.call_method0(intern!(py, "qsize"))?.extract())
     }
 
     /// Whether it holds no item; one may come any time.
     fn empty(&self, py: Python<'_>) -> PyResult<bool> {
-        self.compatible(py).map_or_else(|| Ok(self.queue.is_empty()), |new| new.call_method0("empty")?.extract())
+        self.compatible(py).map_or_else(|| Ok(self.queue.is_empty()), |new| new.call_method0(intern!(py, "empty"))?.extract())
     }
 
     /// Whether it holds as many items as it may.
     fn full(&self, py: Python<'_>) -> PyResult<bool> {
-        self.compatible(py).map_or_else(|| Ok(self.queue.is_full()), |new| new.call_method0("full")?.extract())
+        self.compatible(py).map_or_else(|| Ok(self.queue.is_full()), |new| new.call_method0(intern!(py, "full"))?.extract())
     }
 
     /// Says that an item that was taken out has been dealt with.
@@ -306,7 +313,7 @@ impl PyQueue {
     fn task_done(&self, py: Python<'_>) -> PyResult<()> {
         match self.queue.task_done() {
             Ok(()) => Ok(()),
-            Err(DoneError::Moved) => self.compatible(py).map_or(Ok(()), |new| new.call_method0("task_done").map(drop)),
+            Err(DoneError::Moved) => self.compatible(py).map_or(Ok(()), |new| new.call_method0(intern!(py, "task_done")).map(drop)),
             Err(error) => Err(PyValueError::new_err(error.to_string())),
         }
     }
@@ -315,7 +322,7 @@ impl PyQueue {
     fn join(&self, py: Python<'_>) -> PyResult<()> {
         let subject = || self.subject(Reason::QueueJoin);
         match blocking::wait(py, &mut self.queue.join(), Owner::thread(), Patience::Endless, subject)? {
-            Some(Err(_moved)) => self.compatible(py).map_or(Ok(()), |new| new.call_method0("join").map(drop)),
+            Some(Err(_moved)) => self.compatible(py).map_or(Ok(()), |new| new.call_method0(intern!(py, "join")).map(drop)),
             _ => Ok(()),
         }
     }
@@ -323,7 +330,7 @@ impl PyQueue {
     /// As `join`, in a task.
     fn join_async(this: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         if let Some(new) = this.get().compatible(this.py()) {
-            return Ok(new.call_method0("join_async")?.unbind());
+            return Ok(new.call_method0(intern!(this.py(), "join_async"))?.unbind());
         }
         let wait = PyWait::new(JoinQueue(this.clone().unbind()), Patience::Endless);
         Ok(Py::new(this.py(), wait)?.into_any())
@@ -336,7 +343,7 @@ impl PyQueue {
     #[pyo3(signature = (immediate=false))]
     fn shutdown(&self, py: Python<'_>, immediate: bool) -> PyResult<()> {
         if let Some(new) = self.compatible(py) {
-            return new.call_method1("shutdown", (immediate,)).map(drop);
+            return new.call_method1(intern!(py, "shutdown"), (immediate,)).map(drop);
         }
         let sorting = self.ranking.as_ref().map(|ranking| ranking.sort(py, || self.subject(Reason::Other)));
         let dropped = self.queue.shut_down(immediate);
@@ -355,7 +362,7 @@ impl PyQueue {
     /// The next item, until the queue is shut down and empty.
     fn __anext__(this: &Bound<'_, Self>) -> PyResult<Py<PyAny>> {
         if let Some(new) = this.get().compatible(this.py()) {
-            return Ok(new.call_method0("__anext__")?.unbind());
+            return Ok(new.call_method0(intern!(this.py(), "__anext__"))?.unbind());
         }
         let next = GetItem::iterating(this.clone().unbind(), PyStopAsyncIteration::new_err);
         Ok(Py::new(this.py(), PyWait::new(next, Patience::Endless))?.into_any())
@@ -365,7 +372,7 @@ impl PyQueue {
     #[getter]
     fn maxsize(&self, py: Python<'_>) -> PyResult<i64> {
         match self.compatible(py) {
-            Some(new) => new.getattr("maxsize")?.extract(),
+            Some(new) => new.getattr(intern!(py, "maxsize"))?.extract(),
             None => Ok(self.maxsize.load(Ordering::Relaxed)),
         }
     }
@@ -373,14 +380,14 @@ impl PyQueue {
     #[setter]
     fn set_maxsize(&self, py: Python<'_>, maxsize: i64) -> PyResult<()> {
         self.limit(maxsize);
-        self.compatible(py).map_or(Ok(()), |new| new.setattr("maxsize", maxsize))
+        self.compatible(py).map_or(Ok(()), |new| new.setattr(intern!(py, "maxsize"), maxsize))
     }
 
     /// Items that were put in and have not been dealt with.
     #[getter]
     fn unfinished_tasks(&self, py: Python<'_>) -> PyResult<usize> {
         match self.compatible(py) {
-            Some(new) => new.getattr("unfinished_tasks")?.extract(),
+            Some(new) => new.getattr(intern!(py, "unfinished_tasks"))?.extract(),
             None => Ok(self.queue.unfinished_count()),
         }
     }
@@ -388,14 +395,14 @@ impl PyQueue {
     #[setter]
     fn set_unfinished_tasks(&self, py: Python<'_>, count: usize) -> PyResult<()> {
         self.queue.set_unfinished_count(count);
-        self.compatible(py).map_or(Ok(()), |new| new.setattr("unfinished_tasks", count))
+        self.compatible(py).map_or(Ok(()), |new| new.setattr(intern!(py, "unfinished_tasks"), count))
     }
 
     /// Whether it was shut down.
     #[getter]
     fn is_shutdown(&self, py: Python<'_>) -> PyResult<bool> {
         match self.compatible(py) {
-            Some(new) => new.getattr("is_shutdown")?.extract(),
+            Some(new) => new.getattr(intern!(py, "is_shutdown"))?.extract(),
             None => Ok(self.queue.is_shut_down()),
         }
     }

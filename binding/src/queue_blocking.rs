@@ -1,6 +1,7 @@
 //! How a queue waits on a thread, and how it turns into its slower, fully visible form.
 
 use pyo3::exceptions::PyAttributeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use threefold_sync::error::{GetError, PutError};
@@ -21,11 +22,11 @@ impl PyQueue {
         let nothing = PyList::empty(py);
         let new = python::compatible_queue(py)?.call1((this, me.queue.maxsize(), nothing, 0, false))?;
         // Its mutex is held until the contents are in: whoever is told that they have moved finds them there.
-        let mutex = new.getattr("mutex")?;
-        mutex.call_method0("acquire")?;
+        let mutex = new.getattr(intern!(py, "mutex"))?;
+        mutex.call_method0(intern!(py, "acquire"))?;
         let is_ours = me.compatible.set(new.clone().unbind()).is_ok();
         let moved = if is_ours { me.move_into(&new) } else { Ok(()) };
-        mutex.call_method0("release")?;
+        mutex.call_method0(intern!(py, "release"))?;
         moved?;
         me.compatible(py).ok_or_else(|| PyAttributeError::new_err("the queue could not be made compatible"))
     }
@@ -37,11 +38,11 @@ impl PyQueue {
         let Some(contents) = self.queue.move_out() else { return Ok(()) };
         let ranked = self.ranking.as_ref().map_or_else(|| PyList::empty(py), |ranking| ranking.empty(py));
         drop(sorting);
-        let arrived = new.getattr("_arrived_with")?;
-        arrived.call_method1("extend", (ranked,))?;
-        contents.items.into_iter().try_for_each(|item| arrived.call_method1("append", (item,)).map(drop))?;
-        new.setattr("unfinished_tasks", contents.unfinished_count)?;
-        new.setattr("is_shutdown", contents.is_shut_down)
+        let arrived = new.getattr(intern!(py, "_arrived_with"))?;
+        arrived.call_method1(intern!(py, "extend"), (ranked,))?;
+        contents.items.into_iter().try_for_each(|item| arrived.call_method1(intern!(py, "append"), (item,)).map(drop))?;
+        new.setattr(intern!(py, "unfinished_tasks"), contents.unfinished_count)?;
+        new.setattr(intern!(py, "is_shutdown"), contents.is_shut_down)
     }
 
     pub(crate) fn put_with(&self, py: Python<'_>, item: Py<PyAny>, patience: Patience) -> PyResult<()> {
@@ -70,7 +71,7 @@ impl PyQueue {
 
     fn put_elsewhere(&self, py: Python<'_>, item: Py<PyAny>, patience: Patience) -> PyResult<()> {
         let arguments = (item, !matches!(patience, Patience::None), patience.seconds_left());
-        self.compatible(py).map_or(Ok(()), |new| new.call_method1("put", arguments).map(drop))
+        self.compatible(py).map_or(Ok(()), |new| new.call_method1(intern!(py, "put"), arguments).map(drop))
     }
 
     pub(crate) fn get_with(&self, py: Python<'_>, patience: Patience) -> PyResult<Py<PyAny>> {
@@ -94,7 +95,7 @@ impl PyQueue {
         match (error, self.compatible(py)) {
             (GetError::Moved, Some(new)) => {
                 let arguments = (!matches!(patience, Patience::None), patience.seconds_left());
-                Ok(new.call_method1("get", arguments)?.unbind())
+                Ok(new.call_method1(intern!(py, "get"), arguments)?.unbind())
             }
             _ => Err(python::error(python::shut_down(py))),
         }

@@ -48,7 +48,13 @@ fn refuse_arguments(_py: Python<'_>) -> PyResult<()> {
 }
 
 /// Arguments never had a meaning; Python 3.15 is the first to refuse them.
-#[cfg(not(Py_3_15))]
+#[cfg(not(Py_3_13))]
+fn refuse_arguments(_py: Python<'_>) -> PyResult<()> {
+    Ok(())
+}
+
+/// Arguments never had a meaning; Python 3.15 is the first to refuse them.
+#[cfg(all(Py_3_13, not(Py_3_15)))]
 fn refuse_arguments(py: Python<'_>) -> PyResult<()> {
     python::warn_deprecated(py, c"Passing arguments to RLock is deprecated and will be removed in 3.15")
 }
@@ -115,7 +121,7 @@ impl PyRLock {
         blocking: Option<&Bound<'_, PyAny>>,
         timeout: Argument<'_>,
     ) -> PyResult<bool> {
-        acquire(self, py, lock_patience(truth(blocking, true)?, &timeout)?)
+        acquire(self, py, lock_patience(truth(blocking, true)?, timeout)?)
     }
 
     /// Undoes one acquisition.

@@ -62,7 +62,8 @@ impl PySimpleQueue {
     ///     timeout: ignored.
     #[pyo3(signature = (item, block=None, timeout=None), text_signature = "($self, item, block=True, timeout=None)")]
     fn put(&self, item: Py<PyAny>, block: Option<&Bound<'_, PyAny>>, timeout: Option<&Bound<'_, PyAny>>) {
-        let _for_compatibility = (block, timeout);
+        // Taken for compatibility only.
+        let _ = (block, timeout);
         // Always open and unbounded: nothing can refuse the item.
         let _stored = self.queue.try_put(item);
     }

@@ -1,5 +1,6 @@
 //! Where in the user's program a wait was begun: "app.py:12".
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -29,7 +30,17 @@ struct Known {
     _code: Py<PyCode>,
 }
 
-static KNOWN: Mutex<Option<(u32, HashMap<(usize, i32), Known>)>> = Mutex::new(None);
+/// A code object's address and an instruction in it.
+type Key = (usize, i32);
+
+/// How many places each thread has at hand without a look into the common table.
+const RECENT: usize = 16;
+
+thread_local! {
+    static LATEST: [Cell<Option<(u32, Key, Place)>>; RECENT] = const { [const { Cell::new(None) }; RECENT] };
+}
+
+static KNOWN: Mutex<Option<(u32, HashMap<Key, Known>)>> = Mutex::new(None);
 
 /// The innermost line of the running program that is neither ours nor the standard library's own waiting code.
 pub(crate) fn current(py: Python<'_>) -> Text {
@@ -48,6 +59,25 @@ fn place(py: Python<'_>, frame: &Frame<'_>) -> Place {
     let code = frame.code();
     let key = (code.as_ptr().addr(), frame.instruction());
     let generation = threefold_sys::fork::generation();
+    let slot = (key.0 >> 4).wrapping_add(key.1.unsigned_abs() as usize) % RECENT;
+    match LATEST.with(|latest| latest[slot].get()) {
+        Some((known_in, known, place)) if known_in == generation && known == key => return place,
+        _ => {}
+    }
+    let place = place_of(py, frame, code, key, generation);
+    if is_remembered(key) {
+        LATEST.with(|latest| latest[slot].set(Some((generation, key, place))));
+    }
+    place
+}
+
+/// Whether the code object is held, so that its address will not be used again.
+fn is_remembered(key: Key) -> bool {
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    known.as_ref().is_some_and(|(_, known)| known.contains_key(&key))
+}
+
+fn place_of(py: Python<'_>, frame: &Frame<'_>, code: Bound<'_, PyCode>, key: Key, generation: u32) -> Place {
     let known = match KNOWN.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
         Some((known_in, known)) if *known_in == generation => known.get(&key).map(|known| known.place),
         _ => None,

@@ -6,23 +6,32 @@
 //! | waiting | the future has a result: poll again; a deadline or a cancellation withdraws |
 //! | over | raises `RuntimeError`, as a coroutine that is awaited twice |
 
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 use threefold_trace::{Owner, Wait as Shown, WaitRow};
 use threefold_wait::{Ticket, Withdrawal};
 
 use crate::convert::Patience;
-use crate::operation::{Operation, describe};
+use crate::ffi::{self, FastAwaitable};
+use crate::operation::Operation;
 use crate::waker::TaskWaker;
 use crate::{names, python, sites};
 
 /// A wait as a value: await it once, in a task of any asyncio event loop.
-#[pyclass(module = "threefold", name = "Wait", weakref)]
-pub(crate) struct PyWait {
+#[pyclass(frozen, module = "threefold", name = "Wait", weakref)]
+pub(crate) struct PyWait(Mutex<Progress>);
+
+/// How far the wait has come.
+struct Progress {
+    /// None once it is over, or has been abandoned.
     operation: Option<Box<dyn Operation>>,
+    is_over: bool,
     patience: Patience,
-    waiting: Option<Waiting>,
+    waiting: Option<Box<Waiting>>,
 }
 
 /// What there is only while the task sleeps.
@@ -41,12 +50,23 @@ type Step = PyResult<Result<Py<PyAny>, Py<PyAny>>>;
 
 impl PyWait {
     pub(crate) fn new(operation: impl Operation + 'static, patience: Patience) -> Self {
-        Self { operation: Some(Box::new(operation)), patience, waiting: None }
+        Self(Mutex::new(Progress { operation: Some(Box::new(operation)), is_over: false, patience, waiting: None }))
     }
 
+    /// Refused while a step is under way: whatever that step calls must not take another one.
+    fn progress(&self) -> PyResult<MutexGuard<'_, Progress>> {
+        match self.0.try_lock() {
+            Ok(progress) => Ok(progress),
+            Err(TryLockError::Poisoned(progress)) => Ok(progress.into_inner()),
+            Err(TryLockError::WouldBlock) => Err(PyRuntimeError::new_err("Wait is already being awaited")),
+        }
+    }
+}
+
+impl Progress {
     /// One step: `Ok(Ok(future))` to be yielded, `Ok(Err(value))` when it is over.
     fn step(&mut self, py: Python<'_>) -> Step {
-        let Some(operation) = self.operation.as_mut() else {
+        let Some(operation) = self.operation.as_mut().filter(|_| !self.is_over) else {
             return Err(PyRuntimeError::new_err("cannot reuse already awaited Wait"));
         };
         let Some(waiting) = self.waiting.as_mut() else { return self.begin(py) };
@@ -74,14 +94,14 @@ impl PyWait {
             return self.finish(py, result);
         }
         let event_loop = python::running_loop(py)?.call0()?;
-        let task = current_task(py)?;
+        let task = python::current_task(py)?.call1((&event_loop,))?;
+        let task = (!task.is_none()).then_some(task);
         let owner = task.as_ref().map_or_else(Owner::thread, owner_of);
         let waker = TaskWaker::new(&event_loop)?;
         let Some(operation) = self.operation.as_mut() else {
             return Err(PyRuntimeError::new_err("cannot reuse already awaited Wait"));
         };
-        let future = new_future(&event_loop)?;
-        waker.set_future(&future);
+        let future = waker.new_future(&event_loop)?;
         let mut ticket = Ticket::task(owner, waker.waker());
         if let Some(result) = operation.poll(py, &mut ticket) {
             return self.finish(py, result);
@@ -96,7 +116,7 @@ impl PyWait {
             is_expired: false,
             _row: row,
         };
-        self.waiting = Some(waiting);
+        self.waiting = Some(Box::new(waiting));
         self.set_timer(py, &future)?;
         Ok(Ok(future.unbind()))
     }
@@ -104,8 +124,7 @@ impl PyWait {
     /// Yields a fresh future, for a wake that led to nothing.
     fn sleep(&mut self, py: Python<'_>) -> Step {
         let Some(waiting) = self.waiting.as_mut() else { return self.begin(py) };
-        let future = new_future(waiting.event_loop.bind(py))?;
-        waiting.waker.set_future(&future);
+        let future = waiting.waker.new_future(waiting.event_loop.bind(py))?;
         // A wake between the poll and this line found the old future; look once more now that the new one is in place.
         let ticket = &mut waiting.ticket;
         if let Some(result) = self.operation.as_mut().and_then(|operation| operation.poll(py, ticket)) {
@@ -122,7 +141,7 @@ impl PyWait {
         }
         let Some(seconds) = self.patience.seconds_left() else { return Ok(()) };
         let expire = pyo3::wrap_pyfunction!(crate::waker::expire, py)?;
-        let timer = waiting.event_loop.bind(py).call_method1("call_later", (seconds, expire, future))?;
+        let timer = waiting.event_loop.bind(py).call_method1(intern!(py, "call_later"), (seconds, expire, future))?;
         if let Some(previous) = waiting.timer.replace(timer.unbind()) {
             previous.call_method0(py, "cancel")?;
         }
@@ -130,6 +149,7 @@ impl PyWait {
     }
 
     fn finish(&mut self, py: Python<'_>, result: PyResult<Py<PyAny>>) -> Step {
+        self.is_over = true;
         self.operation = None;
         let Some(waiting) = self.waiting.take() else { return result.map(Err) };
         waiting.waker.clear();
@@ -156,6 +176,7 @@ impl PyWait {
     /// The task was cancelled, or closed: what it was granted goes to the next one.
     fn cancel(&mut self, py: Python<'_>, error: PyErr) -> Step {
         let (Some(operation), Some(waiting)) = (self.operation.as_mut(), self.waiting.as_mut()) else {
+            self.is_over = true;
             self.operation = None;
             return Err(error);
         };
@@ -223,13 +244,6 @@ pub(crate) fn is_caller(py: Python<'_>, owner: Owner) -> bool {
     has_loop && matches!(current_task(py), Ok(Some(task)) if owner_of(&task) == owner)
 }
 
-fn new_future<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let py = event_loop.py();
-    let future = event_loop.call_method0(pyo3::intern!(py, "create_future"))?;
-    future.setattr(pyo3::intern!(py, "_asyncio_future_blocking"), true)?;
-    Ok(future)
-}
-
 /// The end of an iteration, with its value.
 fn stop(py: Python<'_>, value: Py<PyAny>) -> PyErr {
     // A tuple or an exception as the value would be taken for the exception's arguments.
@@ -249,19 +263,19 @@ impl PyWait {
         this
     }
 
-    fn __next__(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        self.step(py)?.map_err(|value| stop(py, value))
+    fn __next__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        self.progress()?.step(py)?.map_err(|value| stop(py, value))
     }
 
     /// Goes on with the wait, as a coroutine's `send`; the value is ignored.
-    fn send(&mut self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         self.__next__(py)
     }
 
     /// Ends the wait with an exception, as a coroutine's `throw`: what it was granted goes to the next waiter.
     #[pyo3(signature = (kind, value=None, traceback=None, /))]
     fn throw(
-        &mut self,
+        &self,
         kind: &Bound<'_, PyAny>,
         value: Option<&Bound<'_, PyAny>>,
         traceback: Option<&Bound<'_, PyAny>>,
@@ -279,18 +293,19 @@ impl PyWait {
         if let Some(traceback) = traceback.filter(|traceback| !traceback.is_none()) {
             error.set_traceback(py, Some(traceback.cast()?.clone()));
         }
-        self.cancel(py, error)?.map_err(|value| stop(py, value))
+        self.progress()?.cancel(py, error)?.map_err(|value| stop(py, value))
     }
 
     /// Gives the wait up, as a coroutine's `close`.
-    fn close(&mut self, py: Python<'_>) -> PyResult<()> {
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
         let error = pyo3::exceptions::PyGeneratorExit::new_err(());
-        match self.cancel(py, error) {
+        let mut progress = self.progress()?;
+        match progress.cancel(py, error) {
             Err(error) if error.is_instance_of::<pyo3::exceptions::PyGeneratorExit>(py) => Ok(()),
             Err(error) => Err(error),
             // A lock that must be had back first, with no loop left to wait for it in.
             Ok(_unfinished) => {
-                self.abandon(py);
+                progress.abandon(py);
                 Ok(())
             }
         }
@@ -302,15 +317,17 @@ impl PyWait {
     }
 
     fn __repr__(&self, py: Python<'_>) -> String {
-        match &self.operation {
-            Some(operation) => format!("<threefold.Wait for {}>", describe(operation.subject(py).reason)),
-            None => "<threefold.Wait, over>".to_owned(),
-        }
+        let reason = self.progress().ok().and_then(|progress| {
+            progress.operation.as_ref().filter(|_| !progress.is_over).map(|operation| operation.subject(py).reason)
+        });
+        reason.map_or_else(|| "<threefold.Wait, over>".to_owned(), |reason| format!("<threefold.Wait for {reason}>"))
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        self.operation.as_ref().map_or(Ok(()), |operation| operation.traverse(&visit))?;
-        if let Some(waiting) = &self.waiting {
+        // Not while a step is under way: what it holds is in use.
+        let Ok(progress) = self.0.try_lock() else { return Ok(()) };
+        progress.operation.as_ref().map_or(Ok(()), |operation| operation.traverse(&visit))?;
+        if let Some(waiting) = &progress.waiting {
             visit.call(&waiting.event_loop)?;
             visit.call(&waiting.timer)?;
             waiting.waker.traverse(&visit)?;
@@ -318,16 +335,48 @@ impl PyWait {
         Ok(())
     }
 
-    fn __clear__(&mut self, py: Python<'_>) {
-        self.abandon(py);
+    fn __clear__(&self, py: Python<'_>) {
+        if let Ok(mut progress) = self.0.try_lock() {
+            progress.abandon(py);
+        }
+    }
+}
+
+impl FastAwaitable for PyWait {
+    #[inline]
+    fn step(&self, py: Python<'_>) -> ffi::Step {
+        let Ok(mut progress) = self.0.try_lock() else { return ffi::Step::Slow };
+        if progress.is_over || progress.waiting.is_some() {
+            return ffi::Step::Slow;
+        }
+        match progress.operation.as_mut().and_then(|operation| operation.try_now(py)) {
+            Some(result) => {
+                // The operation goes with the awaitable: nothing may be dropped here.
+                progress.is_over = true;
+                result.map_or_else(ffi::Step::Error, ffi::Step::Value)
+            }
+            None => ffi::Step::Slow,
+        }
+    }
+
+    fn complete() -> &'static OnceLock<pyo3::ffi::iternextfunc> {
+        static COMPLETE: OnceLock<pyo3::ffi::iternextfunc> = OnceLock::new();
+        &COMPLETE
     }
 }
 
 impl Drop for PyWait {
     /// An awaitable that is dropped in the middle of its wait leaves no waiter behind that could swallow a wake.
     fn drop(&mut self) {
-        if self.waiting.is_some() {
-            Python::attach(|py| self.abandon(py));
+        let progress = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if progress.waiting.is_some() {
+            Python::attach(|py| progress.abandon(py));
         }
     }
+}
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<PyWait>()?;
+    ffi::install_awaitable::<PyWait>(module.py());
+    Ok(())
 }

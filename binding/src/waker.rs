@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyWeakrefReference;
+use pyo3::types::{PyDict, PyWeakrefReference};
 
 use crate::{interrupt, python};
 
@@ -22,6 +23,8 @@ const ATTEMPTS: u32 = 100;
 struct Inbox {
     event_loop: Py<PyWeakrefReference>,
     wakes: Mutex<Vec<Py<PyAny>>>,
+    /// Whether the loop's futures are asyncio's own, which cost less when they are made directly.
+    has_own_futures: bool,
     /// Whether the loop has been asked to empty the inbox and has not begun yet.
     is_announced: AtomicBool,
 }
@@ -47,7 +50,7 @@ impl Inbox {
         for _attempt in 0..ATTEMPTS {
             match self.announce(&event_loop) {
                 Ok(()) => return raised,
-                Err(_closed) if event_loop.call_method0("is_closed")?.is_truthy()? => {
+                Err(_closed) if event_loop.call_method0(intern!(py, "is_closed"))?.is_truthy()? => {
                     // Its tasks are gone with it.
                     self.wakes().clear();
                     self.is_announced.store(false, Ordering::Release);
@@ -64,7 +67,7 @@ impl Inbox {
 
     fn announce(self: &Arc<Self>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
         let drain = Bound::new(event_loop.py(), Drain(Arc::clone(self)))?;
-        event_loop.call_method1(pyo3::intern!(event_loop.py(), "call_soon_threadsafe"), (drain,)).map(drop)
+        event_loop.call_method1(intern!(event_loop.py(), "call_soon_threadsafe"), (drain,)).map(drop)
     }
 }
 
@@ -84,10 +87,11 @@ impl Drain {
 
 /// Gives a future its result, unless it has been cancelled meanwhile.
 fn finish(future: &Bound<'_, PyAny>) -> PyResult<()> {
-    if !future.call_method0(pyo3::intern!(future.py(), "done"))?.is_truthy()? {
-        future.call_method1(pyo3::intern!(future.py(), "set_result"), (future.py().None(),))?;
+    let py = future.py();
+    match future.call_method1(intern!(py, "set_result"), (py.None(),)) {
+        Err(error) if error.is_instance(py, python::invalid_state_error(py)?) => Ok(()),
+        result => result.map(drop),
     }
-    Ok(())
 }
 
 /// What a deadline's timer calls: `call_later(seconds, expire, future)`.
@@ -130,8 +134,9 @@ impl Sleeper {
     fn is_loop_running_a_task_here(&self, py: Python<'_>) -> bool {
         let running = python::maybe_running_loop(py).and_then(|running| running.call0());
         let event_loop = self.inbox.event_loop.bind(py).upgrade();
-        let is_here = matches!((running, event_loop), (Ok(running), Some(event_loop)) if running.is(&event_loop));
-        is_here && python::current_task(py).and_then(|current| current.call0()).is_ok_and(|task| !task.is_none())
+        let (Ok(running), Some(event_loop)) = (running, event_loop) else { return false };
+        running.is(&event_loop)
+            && python::current_task(py).and_then(|current| current.call1((running,))).is_ok_and(|task| !task.is_none())
     }
 }
 
@@ -145,8 +150,22 @@ impl TaskWaker {
         Ok(Self(Arc::new(Sleeper { inbox: inbox_of(event_loop)?, future: Mutex::new(None) })))
     }
 
-    /// The next wake goes to this future.
-    pub(crate) fn set_future(&self, future: &Bound<'_, PyAny>) {
+    /// A future for the task to yield; the next wake goes to it.
+    pub(crate) fn new_future<'py>(&self, event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = event_loop.py();
+        let future = if self.0.inbox.has_own_futures {
+            let keywords = PyDict::new(py);
+            keywords.set_item(intern!(py, "loop"), event_loop)?;
+            python::future_class(py)?.call((), Some(&keywords))?
+        } else {
+            event_loop.call_method0(intern!(py, "create_future"))?
+        };
+        future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
+        self.set_future(&future);
+        Ok(future)
+    }
+
+    fn set_future(&self, future: &Bound<'_, PyAny>) {
         let previous =
             self.0.future.lock().unwrap_or_else(PoisonError::into_inner).replace(future.clone().unbind());
         drop(previous);
@@ -191,12 +210,18 @@ fn inbox_of(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Inbox>> {
     }
     let inbox = Arc::new(Inbox {
         event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
+        has_own_futures: has_own_futures(event_loop)?,
         wakes: Mutex::new(Vec::new()),
         is_announced: AtomicBool::new(false),
     });
     let previous = LAST.replace(Some((address, Arc::clone(&inbox))));
     drop(previous);
     Ok(inbox)
+}
+
+fn has_own_futures(event_loop: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let create_future = event_loop.get_type().getattr(intern!(event_loop.py(), "create_future"))?;
+    Ok(create_future.is(python::base_create_future(event_loop.py())?))
 }
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

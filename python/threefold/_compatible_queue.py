@@ -10,12 +10,12 @@ another one on the same thread (from a signal handler, a `__del__` method or a c
 aside, since the store may be half changed, and stored as soon as the change is over.
 """
 
+from __future__ import annotations
+
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable
 from queue import Empty, Full
 from time import monotonic
-from typing import Any
 
 from threefold._compatible_queue_async import AsyncFace
 from threefold._queue_hooks import (
@@ -32,6 +32,12 @@ from threefold._queue_hooks import (
 )
 from threefold._threefold import Condition, RLock
 from threefold.queue import ShutDown
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
 
 __all__ = [
     "CompatibleQueue",

@@ -1,12 +1,18 @@
 """The coroutine methods of the visible queue: each waiting task has an event of its own, woken in order."""
 
+from __future__ import annotations
+
 from collections import deque
 from queue import Empty, Full
 from time import monotonic
-from typing import Any
 
 from threefold._threefold import Event
 from threefold.queue import ShutDown
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class AsyncFace:

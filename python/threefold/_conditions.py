@@ -1,10 +1,16 @@
 """Waiting for a predicate on a condition, in a task."""
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from time import monotonic
-from typing import Any
 
 from threefold._threefold import Condition
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 
 async def wait_for_async(condition: Condition, predicate: Callable[[], Any], timeout: float | None = None) -> Any:

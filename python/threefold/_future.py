@@ -18,18 +18,28 @@ the state itself if the worker has not come to that yet.
 first and then looks for `_end`. So one of the two sees the other.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
 from concurrent.futures import Future
 from concurrent.futures._base import CANCELLED, FINISHED, PENDING, RUNNING
-from typing import Any
 
 from threefold._threefold import Condition, Event
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Standard = Future[Any]
+else:
+    Standard = Future
 
 SETTLED = object()
 """In place of a condition: the call was over before anybody needed one."""
 
 
-class PoolFuture(Future[Any]):
+class PoolFuture(Standard):
     """What `submit()` returns: a `concurrent.futures.Future` that knows its call.
 
     Args:
@@ -81,7 +91,7 @@ class PoolFuture(Future[Any]):
         except BaseException as error:  # noqa: BLE001 - whatever it is, it belongs to the caller of result()
             self._settle("_exception", error, self.set_exception)
             # The traceback of the exception holds this frame, which must hold neither the exception nor the arguments.
-            self = attributes = function = args = kwargs = None  # type: ignore[assignment]  # noqa: PLW0642
+            self = attributes = function = args = kwargs = None  # noqa: PLW0642
         else:
             self._settle("_result", result, self.set_result)
 

@@ -1,14 +1,19 @@
 """The end of the interpreter: pools finish their calls, and say whom they wait for if that takes long."""
 
+from __future__ import annotations
+
 import os
 import sys
-import sysconfig
 import threading
 import weakref
-from collections.abc import Iterable
 from time import monotonic
-from types import FrameType
-from typing import Any
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import FrameType
+    from typing import Any
 
 REPORT_AFTER_S = 5.0
 """How long the interpreter waits for pools at exit before it says for whom."""
@@ -16,9 +21,9 @@ REPORT_AFTER_S = 5.0
 is_exiting = False
 """Whether no pool takes calls any more."""
 
-_executors: "weakref.WeakSet[Any]" = weakref.WeakSet()
-_queue_by_thread: "weakref.WeakKeyDictionary[threading.Thread, Any]" = weakref.WeakKeyDictionary()
-_not_the_program = (os.path.dirname(__file__) + os.sep, sysconfig.get_path("stdlib") + os.sep)
+_executors: weakref.WeakSet[Any] = weakref.WeakSet()
+_queue_by_thread: weakref.WeakKeyDictionary[threading.Thread, Any] = weakref.WeakKeyDictionary()
+_not_the_program = (os.path.dirname(__file__) + os.sep, os.path.dirname(threading.__file__) + os.sep)
 
 
 def add_executor(executor: Any) -> None:

@@ -1,14 +1,20 @@
 """What each thread of a pool does: takes calls from the queue and makes them, until the pool is over."""
 
+from __future__ import annotations
+
 import weakref
-from collections.abc import Callable
 from concurrent.futures._base import LOGGER
 from queue import Empty
-from typing import Any
 
 from threefold import _pool_exit
 from threefold._future import PoolFuture
 from threefold._threefold import SimpleQueue
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 Work = SimpleQueue[PoolFuture | None]
 
@@ -34,9 +40,7 @@ class PlainContext:
         """Do nothing."""
 
 
-def work(
-    executor_reference: "weakref.ref[Any]", context: Any, run_task: Callable[..., Any] | None, queue: Work
-) -> None:
+def work(executor_reference: weakref.ref[Any], context: Any, run_task: Callable[..., Any] | None, queue: Work) -> None:
     """Make calls until the interpreter exits, or the executor is shut down or gone.
 
     Args:
@@ -61,7 +65,7 @@ def work(
         context.finalize()
 
 
-def _make_calls(executor_reference: "weakref.ref[Any]", run_task: Callable[..., Any] | None, queue: Work) -> None:
+def _make_calls(executor_reference: weakref.ref[Any], run_task: Callable[..., Any] | None, queue: Work) -> None:
     is_counted = True
     while True:
         if is_counted and queue.empty():
@@ -76,7 +80,7 @@ def _make_calls(executor_reference: "weakref.ref[Any]", run_task: Callable[..., 
             return
 
 
-def _count_as_idle(executor_reference: "weakref.ref[Any]") -> bool:
+def _count_as_idle(executor_reference: weakref.ref[Any]) -> bool:
     """Tell the executor of an idle worker, which saves it a new one; False if it has all it may have."""
     executor = executor_reference()
     if executor is None or executor._has_all_threads:
@@ -85,7 +89,7 @@ def _count_as_idle(executor_reference: "weakref.ref[Any]") -> bool:
     return True
 
 
-def _is_over(executor_reference: "weakref.ref[Any]") -> bool:
+def _is_over(executor_reference: weakref.ref[Any]) -> bool:
     executor = executor_reference()
     if not (_pool_exit.is_exiting or executor is None or executor._shutdown):
         return False

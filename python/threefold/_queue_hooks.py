@@ -1,8 +1,14 @@
 """What the queue classes' own `_init`, `_put` and `_get` do to the visible `queue` attribute, for each of the three kinds."""
 
+from __future__ import annotations
+
 from collections import deque
 from heapq import heappop, heappush
-from typing import Any
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def init_fifo(owner: Any, _maxsize: int) -> None:

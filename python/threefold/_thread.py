@@ -1,11 +1,17 @@
 """`Thread` and `Timer`: the standard classes, started and joined through the engine."""
 
+from __future__ import annotations
+
 import threading as _standard
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
 from threefold import _thread_join, _thread_start
 from threefold._threefold import Event
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
 if hasattr(_standard, "_start_joinable_thread"):
     _KEEPING_COUNT: dict[str, Any] = {}

@@ -1,11 +1,17 @@
 """Waiting for the end of a thread, visibly and interruptibly."""
 
+from __future__ import annotations
+
 import sys
 import threading as _standard
 from time import monotonic
-from typing import Any
 
 from threefold._threefold import Event
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 SHORT_S = 0.05
 """A thread that ends this soon is waited for in the interpreter itself, which costs one wake-up less.

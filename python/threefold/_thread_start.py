@@ -5,13 +5,19 @@ Programs count on it without knowing: five threads that print a number each prin
 quarter of the time of starting and joining a thread; that is why it is not done.
 """
 
+from __future__ import annotations
+
 import contextvars
 import sys
 import threading as _standard
 from _thread import allocate_lock, get_ident, get_native_id
-from typing import Any
 
 from threefold._threefold import Event
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _has_handles = sys.version_info >= (3, 13)
 _has_contexts = sys.version_info >= (3, 14)

@@ -4,8 +4,14 @@ The standard methods look through all such locks whenever a thread starts or is 
 that is most of the time a start takes.
 """
 
+from __future__ import annotations
+
 import threading as _standard
-from typing import Any
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _FEW = 64
 _scan_at = _FEW

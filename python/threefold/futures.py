@@ -1,9 +1,10 @@
 """The standard library's `concurrent.futures`, with a thread pool on the Rust engine."""
 
+from __future__ import annotations
+
 import concurrent.futures as _standard
 import contextvars
 import weakref
-from collections.abc import Callable
 from concurrent.futures import (  # noqa: F401 - re-exported
     ALL_COMPLETED,
     FIRST_COMPLETED,
@@ -20,13 +21,18 @@ from concurrent.futures import (  # noqa: F401 - re-exported
 from concurrent.futures import thread as _standard_thread
 from concurrent.futures.thread import BrokenThreadPool
 from queue import Empty
-from typing import Any
 
 from threefold import _pool_exit
 from threefold._future import PoolFuture
 from threefold._pool_worker import PlainContext, Work, work
 from threefold._thread import Thread
 from threefold._threefold import RLock, Semaphore, SimpleQueue
+
+# Type checkers take this name as true; at a start `typing` would cost more than all the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 # `InvalidStateError` is public but was left out of the standard list before Python 3.13.
 __all__ = list(dict.fromkeys([*_standard.__all__, "BrokenThreadPool", "InvalidStateError"]))

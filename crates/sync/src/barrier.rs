@@ -31,6 +31,8 @@ enum Phase {
 struct State {
     phase: Phase,
     arrived_count: u64,
+    /// Numbers of parties that left again, for those who come.
+    free_numbers: Vec<u64>,
     inside: WaitQueue,
     outside: WaitQueue,
     /// The fork generation in which the parties arrived.
@@ -38,15 +40,19 @@ struct State {
 }
 
 impl State {
+    /// A new round: nobody has arrived.
+    fn begin_round(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.arrived_count = 0;
+        self.free_numbers.clear();
+    }
+
     /// In a forked child: the parties that had arrived, and the one that ran the action, stayed behind in the parent.
     fn forget_the_dead(&mut self) {
         let generation = fork::generation();
         if self.generation != generation {
             self.generation = generation;
-            self.arrived_count = 0;
-            if self.phase == Phase::Acting {
-                self.phase = Phase::Filling;
-            }
+            self.begin_round(if self.phase == Phase::Broken { Phase::Broken } else { Phase::Filling });
         }
     }
 }
@@ -66,6 +72,7 @@ impl Barrier {
         let state = State {
             phase: Phase::Filling,
             arrived_count: 0,
+            free_numbers: Vec::new(),
             inside: WaitQueue::default(),
             outside: WaitQueue::default(),
             generation: fork::generation(),
@@ -82,8 +89,7 @@ impl Barrier {
     pub fn open(&self) {
         self.change(|state, wakes| {
             if state.phase == Phase::Acting {
-                state.phase = Phase::Filling;
-                state.arrived_count = 0;
+                state.begin_round(Phase::Filling);
                 state.inside.grant(usize::MAX, wakes);
             }
         });
@@ -92,8 +98,7 @@ impl Barrier {
     /// Breaks the barrier: all who wait and all who come are told.
     pub fn abort(&self) {
         self.change(|state, wakes| {
-            state.phase = Phase::Broken;
-            state.arrived_count = 0;
+            state.begin_round(Phase::Broken);
             state.inside.nudge_all(wakes);
         });
     }
@@ -101,8 +106,7 @@ impl Barrier {
     /// Makes the barrier as new; all who wait are told that it was broken.
     pub fn reset(&self) {
         self.change(|state, wakes| {
-            state.phase = Phase::Filling;
-            state.arrived_count = 0;
+            state.begin_round(Phase::Filling);
             state.inside.nudge_all(wakes);
         });
     }
@@ -187,7 +191,8 @@ impl Wait for Arrive<'_> {
             }
             Phase::Filling => {
                 ticket.finish();
-                let index = state.arrived_count;
+                // With nobody gone the numbers given are 0 to arrived_count - 1.
+                let index = state.free_numbers.pop().unwrap_or(state.arrived_count);
                 self.index = Some(index);
                 state.arrived_count += 1;
                 if state.arrived_count == self.barrier.party_count {
@@ -211,6 +216,7 @@ impl Wait for Arrive<'_> {
             Standing::Granted => (withdrawal == Withdrawal::Keep).then_some(Ok(Arrival::Passed(index))),
             Standing::Waiting => {
                 state.arrived_count = state.arrived_count.saturating_sub(1);
+                state.free_numbers.push(index);
                 None
             }
             Standing::Nudged => (withdrawal == Withdrawal::Keep).then_some(Err(Broken)),

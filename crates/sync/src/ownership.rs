@@ -1,4 +1,4 @@
-//! A word that names its owner, with a queue for those who want it: the core of Lock and RLock.
+//! A word that names its owner, with a queue for those who want it: the core of `Lock` and `RLock`.
 //!
 //! | word | meaning |
 //! |---|---|

@@ -100,7 +100,8 @@ impl RLock {
 
     /// How often its owner, whoever it is, has acquired it.
     pub fn total_count(&self) -> u64 {
-        self.count(self.owner())
+        let owner = self.owner();
+        if owner.is_nobody() { 0 } else { self.count(owner) }
     }
 
     /// Shows the holder in the wait table; there once somebody has waited.

@@ -16,9 +16,9 @@ mod wakes;
 
 pub use block::{Driver, Outcome, Plain, block};
 pub use seam::{Latch, atomic};
-pub use threefold_sys::clock::Instant;
 #[cfg(not(loom))]
 pub use spin::linger;
+pub use threefold_sys::clock::Instant;
 pub use threefold_trace::Owner;
 pub use ticket::{Ticket, Wait, Withdrawal};
 pub use wait_queue::{Standing, WaitQueue};

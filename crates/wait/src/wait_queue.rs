@@ -5,9 +5,9 @@ use std::sync::Arc;
 #[cfg(not(loom))]
 use std::time::Duration;
 
-use threefold_sys::fork;
 #[cfg(not(loom))]
 use threefold_sys::clock::Instant;
+use threefold_sys::fork;
 
 use crate::waiter::{GRANTED, LEFT, NUDGED, Waiter};
 use crate::wakes::Wakes;

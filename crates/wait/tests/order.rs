@@ -1,5 +1,6 @@
 //! The queue's order: arbitrary sequences of arrivals, gifts and departures against a plain list.
 #![cfg(not(loom))]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failing unwrap is a failing test")]
 #![allow(dead_code, unreachable_pub, reason = "the support is shared; each test program uses its part")]
 
 use std::collections::VecDeque;

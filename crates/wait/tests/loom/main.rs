@@ -1,5 +1,6 @@
 //! Models of the wait protocol, run in every interleaving: `make loom`.
 #![cfg(loom)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failing unwrap is a failing test")]
 #![allow(dead_code, unreachable_pub, reason = "the support is shared; each test program uses its part")]
 
 #[path = "../support/limit.rs"]

@@ -1,0 +1,106 @@
+"""Runs the benches and keeps their figures: `python benches/run.py`, or with `--quick` just to see that they work."""
+
+import argparse
+import importlib
+import os
+import sys
+import time
+from pathlib import Path
+
+import harness
+import result_file
+import sampling
+
+PROGRAMS = ("queues", "locks", "threads", "tasks", "waiters", "memory")
+
+
+def declared(program: str) -> list[harness.Case]:
+    """Import a program and return its cases."""
+    harness.CASES.clear()
+    sys.modules.pop(program, None)
+    importlib.import_module(program)
+    return list(harness.CASES.values())
+
+
+def chosen(program: str, only: list[str] | None) -> list[harness.Case]:
+    """Return a program's cases that the command line asks for: by the program's name or part of their own."""
+    cases = declared(program)
+    if not only or program in only:
+        return cases
+    return [case for case in cases if any(words in case.name for words in only)]
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Describe the options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sample", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--list", action="store_true", help="print the programs, their cases and peers")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="WORDS",
+        help="a program, or the cases whose names contain this; may be repeated",
+    )
+    parser.add_argument("--peers", metavar="A,B", help="only these columns; prints, keeps nothing")
+    parser.add_argument(
+        "--rounds", type=int, default=harness.ROUND_COUNT, help="samples of each (default: %(default)s)"
+    )
+    parser.add_argument("--output", type=Path, default=result_file.FOLDER, help="where to keep the figures")
+    parser.add_argument("--quick", action="store_true", help="one round of little work; prints, keeps nothing")
+    return parser
+
+
+def measure(program: str, cases: list[harness.Case], options: argparse.Namespace) -> bool:
+    """Measure a program's cases, print each when it is done, and keep the figures.
+
+    Returns:
+        Whether every peer that is there answered.
+    """
+    is_kept = not (options.quick or options.peers)
+    only = options.peers.split(",") if options.peers else None
+    is_well = True
+    for case in cases:
+        peers = [peer for peer in case.peers if not only or peer in only]
+        rows = sampling.measure(program, case, 1 if options.quick else options.rounds, peers)
+        for row in rows:
+            print("\t".join(row.texts()), flush=True)
+        is_well = is_well and all(row.figures or row.note.startswith("not available") for row in rows)
+        # At once: an interrupted run keeps what it has.
+        if is_kept:
+            result_file.keep(program, rows, options.output)
+    return is_well
+
+
+def main() -> int:
+    """Measure what the command line asks for; 1 if a peer failed, 2 if nothing has that name."""
+    options = command_line().parse_args()
+    if options.sample:
+        program, name, peer = options.sample
+        declared(program)
+        sampling.answer(name, peer)
+    if options.rounds < 1:
+        print("--rounds must be at least 1", file=sys.stderr)
+        return 2
+    plan = [(program, chosen(program, options.only)) for program in PROGRAMS]
+    if not any(cases for _program, cases in plan):
+        print(f"no program or case has {' or '.join(options.only)} in its name; --list shows them", file=sys.stderr)
+        return 2
+    if options.list:
+        for program, cases in plan:
+            for case in cases:
+                print(f"{program}\t{case.name}\t{case.unit}\t{', '.join(case.peers)}")
+        return 0
+    if options.quick:
+        os.environ["THREEFOLD_BENCH_QUICK"] = "1"
+        sampling.IS_QUICK = True
+    begin = time.monotonic()
+    for name, value in result_file.circumstances().items():
+        print(f"# {name}: {value}")
+    print("\t".join(result_file.COLUMNS[:-1]), flush=True)
+    results = [measure(program, cases, options) for program, cases in plan]
+    print(f"# {time.monotonic() - begin:.0f} s", flush=True)
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The tables of the performance page: every figure of every peer on every Python."""
+
+from markdown import label, number, table
+from measured import Figure, Measured
+
+SECTIONS = {
+    "queues": "Queues between threads",
+    "locks": "Locks and their relatives",
+    "threads": "Threads and thread pools",
+    "tasks": "Tasks, and threads with tasks",
+    "waiters": "Crowds of waiters",
+    "memory": "Memory",
+}
+
+
+def long_tables(measured: dict[str, Measured]) -> str:
+    """Return the performance page's tables: every figure of every Python."""
+    parts = [circumstances(measured)] if measured else []
+    for program, title in SECTIONS.items():
+        keys = dict.fromkeys(key for python in measured.values() for key in python.figures if key[0] == program)
+        cases = list(dict.fromkeys(case for _program, case, _peer in keys))
+        rows = []
+        for case in cases:
+            peers = [peer for _program, name, peer in keys if name == case]
+            for peer in peers:
+                figures = [python.figures.get((program, case, peer)) for python in measured.values()]
+                unit = next(figure.unit for figure in figures if figure)
+                title_cell = f"{case} [{unit}]" if peer == peers[0] else ""
+                if any(figure and not is_absent(figure) for figure in figures):
+                    rows.append([title_cell, peer, *map(spread, figures)])
+        if rows:
+            parts.append(f"## {title}\n\n{table(['case', 'peer', *map(label, measured.values())], rows)}")
+    return "\n".join(parts)
+
+
+def is_absent(figure: Figure) -> bool:
+    """Return whether a peer has no such thing at all."""
+    return figure.note.startswith("not available")
+
+
+def circumstances(measured: dict[str, Measured]) -> str:
+    """Say what the figures were taken on."""
+    rows = [
+        [label(python), *(python.facts.get(name, "") for name in ("python", "machine", "packages", "date"))]
+        for python in measured.values()
+    ]
+    return table(["column", "Python", "machine", "packages", "date"], rows)
+
+
+def spread(figure: Figure | None) -> str:
+    """Return a cell: the median, and the least and most of the samples."""
+    if figure is None or is_absent(figure):
+        return "-"
+    if figure.median is None:
+        return figure.note.replace("|", "\\|")
+    return f"{number(figure.median)} ({number(figure.least)} to {number(figure.most)})"

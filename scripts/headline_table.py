@@ -1,0 +1,136 @@
+"""The table of the README: how many times as fast threefold is, row by row, in both languages."""
+
+from typing import NamedTuple
+
+from markdown import label, number, table
+from measured import Measured
+
+# The README's columns, those that there are; the last one is shown in absolute figures too.
+VERSIONS = ("3.11", "3.13", "3.14")
+
+
+class Line(NamedTuple):
+    """A row of the README's table."""
+
+    english: str
+    chinese: str
+    program: str
+    case: str
+    # The best of these is what threefold is compared with.
+    yardsticks: tuple[str, ...] = ("threading",)
+    ours: str = "threefold"
+
+
+QUEUE, ASYNCIO_QUEUE, EXECUTOR = ("queue.Queue",), ("asyncio.Queue",), ("concurrent.futures",)
+BRIDGES = ("call_soon_threadsafe", "janus", "culsans")
+ALONE = "acquire + release, uncontended"
+POOL = "thread pool of 2"
+
+LINES = (
+    Line("`Queue` put + get", "`Queue` put + get", "queues", "put + get, one thread", QUEUE),
+    Line("`Queue` 1 producer, 1 consumer", "`Queue` 1 个生产者、1 个消费者", "queues", "1 producer, 1 consumer", QUEUE),
+    Line(
+        "`Queue` 4 producers, 4 consumers",
+        "`Queue` 4 个生产者、4 个消费者",
+        "queues",
+        "4 producers, 4 consumers",
+        QUEUE,
+    ),
+    Line("`Queue(1)` hand-over", "`Queue(1)` 逐个交接", "queues", "1 producer, 1 consumer, maxsize=1", QUEUE),
+    Line("round trip over two `Queue`s", "经两个 `Queue` 往返一次", "queues", "round trip, 2 threads, 2 queues", QUEUE),
+    Line(
+        "`SimpleQueue` put + get (C there)",
+        "`SimpleQueue` put + get（标准库用 C 实现）",
+        "queues",
+        "put + get, one thread",
+        ("queue.SimpleQueue",),
+        "threefold.SimpleQueue",
+    ),
+    Line("`Semaphore` acquire + release", "`Semaphore` acquire + release", "locks", f"Semaphore: {ALONE}"),
+    Line("`Condition` in turn", "`Condition` 轮流通知", "locks", "Condition: notify and wait in turn"),
+    Line("`Event` in turn", "`Event` 轮流设置", "locks", "Event: set and wait in turn"),
+    Line("`Barrier` of two threads", "两个线程的 `Barrier`", "locks", "Barrier: 2 threads cross"),
+    Line("`Lock` (C there)", "`Lock`（标准库用 C 实现）", "locks", f"Lock: {ALONE}"),
+    Line("`RLock` (C there)", "`RLock`（标准库用 C 实现）", "locks", f"RLock: {ALONE}"),
+    Line("`Thread` start + join", "`Thread` start + join", "threads", "Thread: start + join"),
+    Line(
+        "`ThreadPoolExecutor` submit all",
+        "`ThreadPoolExecutor` 一次全部提交",
+        "threads",
+        f"{POOL}: submit all, then the results",
+        EXECUTOR,
+    ),
+    Line(
+        "`ThreadPoolExecutor` one at a time",
+        "`ThreadPoolExecutor` 逐个提交",
+        "threads",
+        f"{POOL}: one at a time",
+        EXECUTOR,
+    ),
+    Line(
+        "thread to task, against the best of janus, culsans and `call_soon_threadsafe`",
+        "线程到任务，对比 janus、culsans、`call_soon_threadsafe` 中最快者",
+        "tasks",
+        "thread to task, stream",
+        BRIDGES,
+    ),
+    Line(
+        "task to task, against `asyncio.Queue`",
+        "任务到任务，对比 `asyncio.Queue`",
+        "tasks",
+        "task to task",
+        ASYNCIO_QUEUE,
+    ),
+)
+
+
+def short_table(measured: dict[str, Measured], is_chinese: bool) -> str:
+    """Return the README's table: how many times as fast threefold is, and what that is in absolute figures.
+
+    Args:
+        measured: all figures, by version.
+        is_chinese: which language to write.
+    """
+    pythons = [measured[version] for version in VERSIONS if version in measured]
+    if not pythons:
+        return ""
+    newest = pythons[-1]
+    counts = sorted({figure.sample_count for figure in newest.figures.values() if figure.median is not None})
+    rounds = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]}-{counts[-1]}"
+    page = "docs/reference/performance.md"
+    if is_chinese:
+        head = ["速度是标准库的几倍", *map(label, pythons), f"{newest.version}：标准库 → threefold"]
+        foot = (
+            f"每格是 {rounds} 次采样的中位数之比，各方轮流测量（{newest.facts['machine']}）。[全部数据与测法]({page})"
+        )
+    else:
+        head = ["times as fast as the standard library", *map(label, pythons), f"{newest.version}: stdlib → threefold"]
+        foot = (
+            f"Ratios of medians of {rounds} samples, taken in turn ({newest.facts['machine']}). "
+            f"[All figures, and how they were measured]({page})"
+        )
+    rows = [
+        [line.chinese if is_chinese else line.english, *(ratio(python, line) for python in pythons), pair(newest, line)]
+        for line in LINES
+    ]
+    return f"{table(head, rows)}\n{foot}\n"
+
+
+def ratio(python: Measured, line: Line) -> str:
+    """Return a cell: how many times as fast threefold is on one Python."""
+    theirs = python.best(line.program, line.case, line.yardsticks)
+    ours = python.best(line.program, line.case, (line.ours,))
+    found = ours[1].ratio_to(theirs[1]) if ours and theirs else None
+    if found is None:
+        return "-"
+    return f"{found:.0f} x" if found >= 10 else f"{found:.1f} x" if found >= 0.995 else f"{found:.2f} x"
+
+
+def pair(python: Measured, line: Line) -> str:
+    """Return a cell: both figures with their unit."""
+    theirs = python.best(line.program, line.case, line.yardsticks)
+    ours = python.best(line.program, line.case, (line.ours,))
+    if not (ours and theirs):
+        return "-"
+    name = f"{theirs[0]}: " if len(line.yardsticks) > 1 else ""
+    return f"{name}{number(theirs[1].median)} → {number(ours[1].median)} {ours[1].unit}"
