@@ -6,12 +6,14 @@ ENVIRONMENT ?= .venv
 PYTHONS ?=
 # More for pytest, such as `make python PYTEST="tests/unit -k queue"`.
 PYTEST ?=
+# More for the benches, such as `make bench BENCH="--only queues --rounds 9"`.
+BENCH ?=
 NEWER_PYTHON ?= ../shared/tools/newer-python
 
 GATE = $(PYTHON) scripts/gate.py $(if $(PYTEST),--pytest '$(PYTEST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build quick test check python rust loom seeded-bugs tsan conformance stress lint fmt docs bench package test-newer clean
+.PHONY: help demo build quick test check python rust loom seeded-bugs tsan conformance stress lint fmt docs bench results package test-newer clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,9 +66,12 @@ fmt: ## format Rust and Python
 docs: ## run every example in the documentation, check its links
 	@$(PYTHON) scripts/gate.py --this-python --pytest 'tests/unit/test_docs.py tests/architecture/test_links.py' build python
 
-bench: ## measure us and the standard library side by side
-	@$(PYTHON) scripts/develop.py --venv $(ENVIRONMENT) --group build --group test $(PYTHON)
-	@$(ENVIRONMENT)/bin/python benches/run.py
+bench: ## measure us, the standard library and the other packages side by side; keep the figures
+	@$(PYTHON) scripts/develop.py --venv $(ENVIRONMENT) --group build --group bench $(PYTHON)
+	@$(ENVIRONMENT)/bin/python benches/run.py $(BENCH)
+
+results: ## put the kept figures of the benches into the README and the performance page
+	@$(PYTHON) scripts/results.py
 
 package: ## build the sdist, and from it a wheel, into dist/
 	@$(PYTHON) scripts/develop.py --venv $(ENVIRONMENT) --group package --tools-only $(PYTHON)

@@ -39,6 +39,21 @@ def put_and_get(peer: str) -> float:
     return elapsed / count
 
 
+@case("put + get, `mutex` touched", "ns", {"queue.Queue": "queue:Queue", "threefold": "threefold.queue:Queue"})
+def put_and_get_compatible(peer: str) -> float:
+    queue = load(peer)()
+    with queue.mutex:
+        pass
+    count = times(50_000)
+    begin = time.perf_counter_ns()
+    for number in range(count):
+        queue.put(number)
+        queue.get()
+    elapsed = time.perf_counter_ns() - begin
+    expect((queue.unfinished_tasks, len(queue.queue)), (count, 0), "items put, and items left")
+    return elapsed / count
+
+
 def stream(peer: str, producer_count: int, consumer_count: int, each_count: int, maxsize: int = 0) -> float:
     """Return the items moved in a second from some threads to others, which must receive each item exactly once.
 

@@ -23,11 +23,17 @@ def declared(program: str) -> list[harness.Case]:
 
 
 def chosen(program: str, only: list[str] | None) -> list[harness.Case]:
-    """Return a program's cases that the command line asks for: by the program's name or part of their own."""
+    """Return a program's cases that the command line asks for.
+
+    Args:
+        program: the module that declares them.
+        only: programs, and parts of names of cases; None means all.
+    """
     cases = declared(program)
     if not only or program in only:
         return cases
-    return [case for case in cases if any(words in case.name for words in only)]
+    words = [word for word in only if word not in PROGRAMS]
+    return [case for case in cases if any(word in case.name for word in words)]
 
 
 def command_line() -> argparse.ArgumentParser:

@@ -60,13 +60,15 @@ class Patch:
 
 
 def copy_project() -> None:
-    """Copy what the models are built from; files keep their times, so that cargo compiles only what has changed."""
+    """Copy what the models are built from. The copy is newer than what was built from an earlier one, bugs included."""
     shutil.rmtree(TREE, ignore_errors=True)
     TREE.mkdir(parents=True)
     for name in COPIED:
         source = steps.ROOT / name
-        copy = shutil.copytree if source.is_dir() else shutil.copy2
-        copy(source, TREE / name)
+        if source.is_dir():
+            shutil.copytree(source, TREE / name, copy_function=shutil.copyfile)
+        else:
+            shutil.copyfile(source, TREE / name)
 
 
 def restore(patch: Patch) -> None:

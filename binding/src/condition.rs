@@ -283,7 +283,11 @@ impl PyCondition {
     fn _acquire_restore<'py>(&self, state: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = state.py();
         let restore = self.lock_method(py, "_acquire_restore", "acquire")?;
-        if self.guard(py)?.object(py).hasattr(intern!(py, "_acquire_restore"))? { restore.call1((state,)) } else { restore.call0() }
+        if self.guard(py)?.object(py).hasattr(intern!(py, "_acquire_restore"))? {
+            restore.call1((state,))
+        } else {
+            restore.call0()
+        }
     }
 
     fn _at_fork_reinit(&self, py: Python<'_>) -> PyResult<()> {

@@ -28,10 +28,7 @@ pub(crate) struct PyEvent {
 impl PyEvent {
     #[new]
     #[pyo3(signature = (*_arguments, **_keywords), text_signature = "()")]
-    fn new(
-        _arguments: &Bound<'_, pyo3::types::PyTuple>,
-        _keywords: Option<&Bound<'_, pyo3::types::PyDict>>,
-    ) -> Self {
+    fn new(_arguments: &Bound<'_, pyo3::types::PyTuple>, _keywords: Option<&Bound<'_, pyo3::types::PyDict>>) -> Self {
         Self { event: Event::new() }
     }
 
@@ -92,18 +89,18 @@ impl PyEvent {
         Ok(PyWait::new(WaitForEvent(this), wait_patience(timeout)?))
     }
 
+    #[getter]
+    fn _flag(&self) -> bool {
+        self.event.is_set()
+    }
+
     /// Waits until the flag is set by the end of a thread; shown as waiting for that thread.
     ///
     /// Args:
     ///     identifier: the thread's, as `get_ident` gives it.
     ///     timeout: seconds to wait at most; None waits for ever.
     #[pyo3(signature = (identifier, timeout=None))]
-    fn _wait_for_thread(
-        &self,
-        py: Python<'_>,
-        identifier: u64,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<bool> {
+    fn _wait_for_thread(&self, py: Python<'_>, identifier: u64, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let holder = threefold_sys::slot::of_identifier(identifier).map_or(Owner::NOBODY, Owner::of_slot);
         let subject = || Subject { holder, ..Subject::unheld(Reason::ThreadJoin, self) };
         Ok(blocking::wait(py, &mut self.event.wait(), Owner::thread(), wait_patience(timeout)?, subject)?.is_some())

@@ -171,11 +171,8 @@ unsafe extern "C" fn trampoline<M: FastMethod>(
             let py = Python::assume_attached();
             let receiver = this;
             let this = Borrowed::from_ptr(py, receiver);
-            let positional = if argument_count == 0 {
-                &[]
-            } else {
-                std::slice::from_raw_parts(arguments, argument_count as usize)
-            };
+            let positional =
+                if argument_count == 0 { &[] } else { std::slice::from_raw_parts(arguments, argument_count as usize) };
             M::call(this.cast_unchecked::<M::Class>().get(), &Arguments { py, receiver, positional })
         };
         // SAFETY: attached; each branch returns one new reference.
@@ -314,14 +311,16 @@ impl<'py> Frame<'py> {
     /// The function that called this one.
     pub(crate) fn caller(&self) -> Option<Self> {
         // SAFETY: attached, and `self` is a frame; the result is a new reference, or null without an exception.
-        unsafe { Bound::from_owned_ptr_or_opt(self.0.py(), ffi::PyFrame_GetBack(self.0.as_ptr().cast()).cast()) }.map(Self)
+        unsafe { Bound::from_owned_ptr_or_opt(self.0.py(), ffi::PyFrame_GetBack(self.0.as_ptr().cast()).cast()) }
+            .map(Self)
     }
 
     /// Its code.
     pub(crate) fn code(&self) -> Bound<'py, PyCode> {
         // SAFETY: attached, and `self` is a frame; the result is a new reference to a code object, never null.
         unsafe {
-            Bound::from_owned_ptr(self.0.py(), ffi::PyFrame_GetCode(self.0.as_ptr().cast()).cast()).cast_into_unchecked()
+            Bound::from_owned_ptr(self.0.py(), ffi::PyFrame_GetCode(self.0.as_ptr().cast()).cast())
+                .cast_into_unchecked()
         }
     }
 

@@ -101,9 +101,7 @@ impl Guard {
     /// `lock.release()`.
     pub(crate) fn release(&self, py: Python<'_>) -> PyResult<()> {
         match self {
-            Self::Lock(lock) => {
-                lock.get().lock.release().map_err(|error| PyRuntimeError::new_err(error.to_string()))
-            }
+            Self::Lock(lock) => lock.get().lock.release().map_err(|error| PyRuntimeError::new_err(error.to_string())),
             Self::RLock(lock) => lock.get().release_by_caller(py),
             Self::Foreign(lock) => lock.call_method0(py, "release").map(drop),
         }

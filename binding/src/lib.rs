@@ -1,6 +1,9 @@
 //! The bridge: CPython's calls in, the crates' primitives out. Conversion only; one file per word.
 
-#![allow(clippy::doc_markdown, reason = "the comments on Python's methods are their docstrings, in Python's own markup")]
+#![allow(
+    clippy::doc_markdown,
+    reason = "the comments on Python's methods are their docstrings, in Python's own markup"
+)]
 
 mod acquire;
 mod barrier;

@@ -10,8 +10,8 @@ use crate::acquire::{Acquirable, acquire, acquire_async, enter_async, install_fa
 use crate::blocking::Subject;
 use crate::convert::{Argument, Patience, lock_patience, truth, wait_patience};
 use crate::ffi::{self, Fast, fast_method};
-use crate::{names, python};
 use crate::wait::PyWait;
+use crate::{names, python};
 
 /// Mutual exclusion between threads and tasks; any of them may release it.
 ///
@@ -65,12 +65,7 @@ impl PyLock {
     ///     ValueError: a negative timeout other than -1, or a timeout without blocking.
     ///     OverflowError: a timeout above threading.TIMEOUT_MAX.
     #[pyo3(signature = (blocking=None, timeout=Argument::Missing), text_signature = "($self, blocking=True, timeout=-1)")]
-    fn acquire(
-        &self,
-        py: Python<'_>,
-        blocking: Option<&Bound<'_, PyAny>>,
-        timeout: Argument<'_>,
-    ) -> PyResult<bool> {
+    fn acquire(&self, py: Python<'_>, blocking: Option<&Bound<'_, PyAny>>, timeout: Argument<'_>) -> PyResult<bool> {
         acquire(self, py, lock_patience(truth(blocking, true)?, timeout)?)
     }
 
@@ -138,7 +133,8 @@ impl PyLock {
     fn __repr__(this: &Bound<'_, Self>) -> PyResult<String> {
         let owner = this.get().lock.owner();
         let state = if owner.is_nobody() { "unlocked" } else { "locked" };
-        let holder = if owner.is_nobody() { String::new() } else { format!("owner={} ", owner_in_words(this.py(), owner)) };
+        let holder =
+            if owner.is_nobody() { String::new() } else { format!("owner={} ", owner_in_words(this.py(), owner)) };
         let name = python::class_name(this.as_any())?;
         Ok(format!("<{state} {name} object {holder}at {:#x}>", this.as_ptr().addr()))
     }

@@ -14,12 +14,7 @@ pub(crate) trait Operation: Send + Sync {
     fn poll(&mut self, py: Python<'_>, ticket: &mut Ticket) -> Option<PyResult<Py<PyAny>>>;
 
     /// Gives up; returns a result that was there all the same and that `withdrawal` wants kept.
-    fn withdraw(
-        &mut self,
-        py: Python<'_>,
-        ticket: &mut Ticket,
-        withdrawal: Withdrawal,
-    ) -> Option<PyResult<Py<PyAny>>>;
+    fn withdraw(&mut self, py: Python<'_>, ticket: &mut Ticket, withdrawal: Withdrawal) -> Option<PyResult<Py<PyAny>>>;
 
     /// What a wait that timed out returns or raises.
     fn timed_out(&mut self, py: Python<'_>) -> PyResult<Py<PyAny>>;

@@ -50,7 +50,14 @@ impl PyQueue {
             Kind::Lifo => (Order::LastInFirstOut, None),
             Kind::Priority => (Order::Ranked, Some(Box::new(Ranking::new(py)))),
         };
-        Self { queue: Queue::new(order, 0), kind, maxsize: AtomicI64::new(0), ranking, compatible: OnceLock::new(), constructed: Constructed::YES }
+        Self {
+            queue: Queue::new(order, 0),
+            kind,
+            maxsize: AtomicI64::new(0),
+            ranking,
+            compatible: OnceLock::new(),
+            constructed: Constructed::YES,
+        }
     }
 
     /// Whether it has turned into the slower queue.
@@ -138,6 +145,9 @@ impl PyQueue {
         block: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
+        if self.queue.is_shut_down() {
+            return Err(python::error(python::shut_down(py)));
+        }
         // The timeout of a put that never waits is not looked at, as in the standard library.
         let timeout = timeout.filter(|_| self.queue.maxsize() > 0);
         self.put_with(py, item, queue_patience(truth(block, true)?, timeout)?)
@@ -163,6 +173,10 @@ impl PyQueue {
         block: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
+        // In the standard library's order: a queue that has ended says so whatever the timeout.
+        if self.queue.is_shut_down() && self.queue.is_empty() {
+            return Err(python::error(python::shut_down(py)));
+        }
         self.get_with(py, queue_patience(truth(block, true)?, timeout)?)
     }
 
@@ -189,11 +203,7 @@ impl PyQueue {
     ///     Full: there was no room in time.
     ///     ShutDown: the queue was shut down.
     #[pyo3(signature = (item, timeout=None))]
-    fn put_async(
-        this: &Bound<'_, Self>,
-        item: Py<PyAny>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
+    fn put_async(this: &Bound<'_, Self>, item: Py<PyAny>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<Py<PyAny>> {
         if let Some(new) = this.get().compatible(this.py()) {
             return Ok(new.call_method1(intern!(this.py(), "put_async"), (item, timeout))?.unbind());
         }
@@ -231,12 +241,7 @@ impl PyQueue {
     ///     Full: there was no room for all in time; the first ones are in.
     ///     ShutDown: the queue was shut down.
     #[pyo3(signature = (items, timeout=None))]
-    fn put_many(
-        &self,
-        py: Python<'_>,
-        items: &Bound<'_, PyAny>,
-        timeout: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<()> {
+    fn put_many(&self, py: Python<'_>, items: &Bound<'_, PyAny>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
         let patience = queue_patience(true, timeout)?;
         let mut items = items.try_iter()?.map(|item| item.map(Bound::unbind)).collect::<PyResult<VecDeque<_>>>()?;
         while !items.is_empty() {
@@ -245,7 +250,9 @@ impl PyQueue {
                 Err(PutError::Moved(())) => {
                     let items: Vec<_> = items.into_iter().collect();
                     let arguments = (items, patience.seconds_left());
-                    return self.compatible(py).map_or(Ok(()), |new| new.call_method1(intern!(py, "put_many"), arguments).map(drop));
+                    return self
+                        .compatible(py)
+                        .map_or(Ok(()), |new| new.call_method1(intern!(py, "put_many"), arguments).map(drop));
                 }
                 Err(_) => return Err(python::error(python::shut_down(py))),
             }
@@ -293,17 +300,20 @@ impl PyQueue {
 
     /// How many items it holds; more may come or go any time.
     fn qsize(&self, py: Python<'_>) -> PyResult<usize> {
-        self.compatible(py).map_or_else(|| Ok(self.queue.len()), |new| new.call_method0(intern!(py, "qsize"))?.extract())
+        self.compatible(py)
+            .map_or_else(|| Ok(self.queue.len()), |new| new.call_method0(intern!(py, "qsize"))?.extract())
     }
 
     /// Whether it holds no item; one may come any time.
     fn empty(&self, py: Python<'_>) -> PyResult<bool> {
-        self.compatible(py).map_or_else(|| Ok(self.queue.is_empty()), |new| new.call_method0(intern!(py, "empty"))?.extract())
+        self.compatible(py)
+            .map_or_else(|| Ok(self.queue.is_empty()), |new| new.call_method0(intern!(py, "empty"))?.extract())
     }
 
     /// Whether it holds as many items as it may.
     fn full(&self, py: Python<'_>) -> PyResult<bool> {
-        self.compatible(py).map_or_else(|| Ok(self.queue.is_full()), |new| new.call_method0(intern!(py, "full"))?.extract())
+        self.compatible(py)
+            .map_or_else(|| Ok(self.queue.is_full()), |new| new.call_method0(intern!(py, "full"))?.extract())
     }
 
     /// Says that an item that was taken out has been dealt with.
@@ -313,7 +323,9 @@ impl PyQueue {
     fn task_done(&self, py: Python<'_>) -> PyResult<()> {
         match self.queue.task_done() {
             Ok(()) => Ok(()),
-            Err(DoneError::Moved) => self.compatible(py).map_or(Ok(()), |new| new.call_method0(intern!(py, "task_done")).map(drop)),
+            Err(DoneError::Moved) => {
+                self.compatible(py).map_or(Ok(()), |new| new.call_method0(intern!(py, "task_done")).map(drop))
+            }
             Err(error) => Err(PyValueError::new_err(error.to_string())),
         }
     }
@@ -322,7 +334,9 @@ impl PyQueue {
     fn join(&self, py: Python<'_>) -> PyResult<()> {
         let subject = || self.subject(Reason::QueueJoin);
         match blocking::wait(py, &mut self.queue.join(), Owner::thread(), Patience::Endless, subject)? {
-            Some(Err(_moved)) => self.compatible(py).map_or(Ok(()), |new| new.call_method0(intern!(py, "join")).map(drop)),
+            Some(Err(_moved)) => {
+                self.compatible(py).map_or(Ok(()), |new| new.call_method0(intern!(py, "join")).map(drop))
+            }
             _ => Ok(()),
         }
     }

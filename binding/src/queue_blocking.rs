@@ -40,14 +40,27 @@ impl PyQueue {
         drop(sorting);
         let arrived = new.getattr(intern!(py, "_arrived_with"))?;
         arrived.call_method1(intern!(py, "extend"), (ranked,))?;
-        contents.items.into_iter().try_for_each(|item| arrived.call_method1(intern!(py, "append"), (item,)).map(drop))?;
+        contents
+            .items
+            .into_iter()
+            .try_for_each(|item| arrived.call_method1(intern!(py, "append"), (item,)).map(drop))?;
         new.setattr(intern!(py, "unfinished_tasks"), contents.unfinished_count)?;
         new.setattr(intern!(py, "is_shutdown"), contents.is_shut_down)
     }
 
+    /// After an item was stored. A put that fails since its item has no order leaves the item in, uncounted as work, as in
+    /// the standard library.
+    pub(crate) fn settle_or_uncount(&self, py: Python<'_>) -> PyResult<()> {
+        let settled = self.settle(py);
+        if settled.is_err() {
+            let _there_was_one = self.queue.task_done();
+        }
+        settled
+    }
+
     pub(crate) fn put_with(&self, py: Python<'_>, item: Py<PyAny>, patience: Patience) -> PyResult<()> {
         let item = match self.queue.try_put(item) {
-            Ok(()) => return self.settle(py),
+            Ok(()) => return self.settle_or_uncount(py),
             Err(PutError::Full(item)) if matches!(patience, Patience::None) => {
                 drop(item);
                 return Err(python::error(python::full(py)));
@@ -62,7 +75,7 @@ impl PyQueue {
             blocking::wait(py, &mut self.queue.put(&mut item), Owner::thread(), patience, subject)?
         };
         match (outcome, item) {
-            (Some(Ok(())), _) => self.settle(py),
+            (Some(Ok(())), _) => self.settle_or_uncount(py),
             (Some(Err(PutError::Moved(()))), Some(item)) => self.put_elsewhere(py, item, patience),
             (Some(Err(_)), _) => Err(python::error(python::shut_down(py))),
             (None, _) => Err(python::error(python::full(py))),
@@ -101,4 +114,3 @@ impl PyQueue {
         }
     }
 }
-

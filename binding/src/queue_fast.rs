@@ -4,8 +4,8 @@ use pyo3::prelude::*;
 use threefold_sync::Queue;
 use threefold_sync::error::PutError;
 
-use crate::ffi::{self, Arguments, Fast, fast_method};
 use crate::convert::Patience;
+use crate::ffi::{self, Arguments, Fast, fast_method};
 use crate::queue::PyQueue;
 use crate::queue_wait::{GetItem, PutItem};
 use crate::wait::PyWait;

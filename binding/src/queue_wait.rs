@@ -30,7 +30,7 @@ impl PutItem {
 
     fn result(&self, py: Python<'_>, result: Result<(), PutError<()>>) -> PyResult<Py<PyAny>> {
         match result {
-            Ok(()) => self.queue.get().settle(py).map(|()| py.None()),
+            Ok(()) => self.queue.get().settle_or_uncount(py).map(|()| py.None()),
             Err(PutError::Moved(())) => Err(moved()),
             Err(_) => Err(python::error(python::shut_down(py))),
         }

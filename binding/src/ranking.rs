@@ -48,38 +48,33 @@ impl Ranking {
         queue: &Queue<Py<PyAny>>,
         subject: impl Fn() -> Subject,
     ) -> PyResult<Py<PyAny>> {
-        let result = self.sort(py, subject).and_then(|_sorting| {
-            self.rank_arrivals(py, queue)?;
+        let result = self.sort(py, subject).map_err(kept).and_then(|_sorting| {
+            self.rank_arrivals(py, queue).map_err(kept)?;
             self.pop(py)
         });
         match result {
             Ok(Some(item)) => Ok(item),
             // Emptied by a shutdown between the right to an item and its picking.
             Ok(None) => Err(python::error(python::shut_down(py))),
-            Err(error) => {
-                queue.give_back();
+            Err((error, was_dropped)) => {
+                if !was_dropped {
+                    queue.give_back();
+                }
                 Err(error)
             }
         }
     }
 
-    /// The lowest item; a comparison that fails leaves all items in.
-    fn pop(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+    /// The lowest item. When a comparison fails the item is gone, and the error says so: as in the standard library, so
+    /// that a consumer gets past items that have no order.
+    fn pop(&self, py: Python<'_>) -> Result<Option<Py<PyAny>>, (PyErr, bool)> {
         let heap = self.heap.bind(py);
         let count = heap.len();
         if count == 0 {
             return Ok(None);
         }
-        let lowest = heap.get_item(0)?;
-        match python::heappop(py)?.call1((heap,)) {
-            Ok(item) => Ok(Some(item.unbind())),
-            Err(error) => {
-                if heap.len() < count {
-                    heap.append(lowest)?;
-                }
-                Err(error)
-            }
-        }
+        let item = python::heappop(py).and_then(|heappop| heappop.call1((heap,)));
+        item.map(|item| Some(item.unbind())).map_err(|error| (error, heap.len() < count))
     }
 
     /// Keeps others from the heap until the result is dropped.
@@ -123,4 +118,9 @@ impl Ranking {
     pub(crate) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         visit.call(&self.heap)
     }
+}
+
+/// An error that cost no item.
+fn kept(error: PyErr) -> (PyErr, bool) {
+    (error, false)
 }

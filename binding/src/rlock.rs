@@ -115,12 +115,7 @@ impl PyRLock {
     ///     ValueError: a negative timeout other than -1, or a timeout without blocking.
     ///     OverflowError: a timeout above threading.TIMEOUT_MAX.
     #[pyo3(signature = (blocking=None, timeout=Argument::Missing), text_signature = "($self, blocking=True, timeout=-1)")]
-    fn acquire(
-        &self,
-        py: Python<'_>,
-        blocking: Option<&Bound<'_, PyAny>>,
-        timeout: Argument<'_>,
-    ) -> PyResult<bool> {
+    fn acquire(&self, py: Python<'_>, blocking: Option<&Bound<'_, PyAny>>, timeout: Argument<'_>) -> PyResult<bool> {
         acquire(self, py, lock_patience(truth(blocking, true)?, timeout)?)
     }
 

@@ -91,7 +91,11 @@ fn place_of(py: Python<'_>, frame: &Frame<'_>, code: Bound<'_, PyCode>, key: Key
     let mut all = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let forgotten = match all.as_mut() {
         Some((known_in, all)) if *known_in == generation => {
-            if all.len() < REMEMBERED { all.insert(key, known) } else { Some(known) }
+            if all.len() < REMEMBERED {
+                all.insert(key, known)
+            } else {
+                Some(known)
+            }
         }
         // A forked child has a table of its own, with texts of its own. The parent's entries are left alone: dropping
         // references may run anything.

@@ -73,8 +73,7 @@ impl Progress {
         if let Some(result) = operation.poll(py, &mut waiting.ticket) {
             return self.finish(py, result);
         }
-        let has_passed =
-            !waiting.is_expired && self.patience.seconds_left().is_some_and(|seconds| seconds <= 0.000_5);
+        let has_passed = !waiting.is_expired && self.patience.seconds_left().is_some_and(|seconds| seconds <= 0.000_5);
         if has_passed {
             waiting.is_expired = true;
             if let Some(result) = operation.withdraw(py, &mut waiting.ticket, Withdrawal::Keep) {
@@ -240,7 +239,7 @@ pub(crate) fn is_caller(py: Python<'_>, owner: Owner) -> bool {
     if owner.task_address() == 0 || owner.its_thread() != Owner::thread() {
         return false;
     }
-    let has_loop = python::maybe_running_loop(py).and_then(|running| running.call0()).is_ok_and(|running| !running.is_none());
+    let has_loop = python::maybe_running_loop(py).and_then(PyAnyMethods::call0).is_ok_and(|running| !running.is_none());
     has_loop && matches!(current_task(py), Ok(Some(task)) if owner_of(&task) == owner)
 }
 

@@ -132,7 +132,7 @@ impl Sleeper {
     /// Whether this thread is inside a task of the loop. If it is inside the loop but in no task, the loop may be
     /// asleep in its poll with a signal handler on top, and must be woken as if from outside.
     fn is_loop_running_a_task_here(&self, py: Python<'_>) -> bool {
-        let running = python::maybe_running_loop(py).and_then(|running| running.call0());
+        let running = python::maybe_running_loop(py).and_then(PyAnyMethods::call0);
         let event_loop = self.inbox.event_loop.bind(py).upgrade();
         let (Ok(running), Some(event_loop)) = (running, event_loop) else { return false };
         running.is(&event_loop)
@@ -166,8 +166,7 @@ impl TaskWaker {
     }
 
     fn set_future(&self, future: &Bound<'_, PyAny>) {
-        let previous =
-            self.0.future.lock().unwrap_or_else(PoisonError::into_inner).replace(future.clone().unbind());
+        let previous = self.0.future.lock().unwrap_or_else(PoisonError::into_inner).replace(future.clone().unbind());
         drop(previous);
     }
 

@@ -103,6 +103,12 @@ def uninstall() -> None:
         collection.clear()
 
 
+def watch_imports_first() -> None:
+    """Put what watches the imports before what another tool has put before it in the meantime."""
+    if _hook is not None:
+        _hook.install()
+
+
 def is_active() -> bool:
     """Say whether the standard modules of this process have threefold's classes."""
     return bool(_active_parts)
@@ -195,6 +201,8 @@ def _replace_when_ready(part: str) -> None:
     if ours not in sys.modules:
         _settle_lazy_names(part)
         importlib.import_module(ours)
+        # The hook has not seen it where pytest, which rewrites the modules of its plugins, has loaded it.
+        _ready.add(ours)
     if ours in _ready and HOMES[part] in _ready:
         _replace(part, sys.modules[HOMES[part]], sys.modules[ours])
 

@@ -26,7 +26,8 @@ class ImportHook:
         self._watched = dict(watched)
 
     def install(self) -> None:
-        """Put the hook first on `sys.meta_path`."""
+        """Put the hook first on `sys.meta_path`, wherever it may be there."""
+        self.remove()
         sys.meta_path.insert(0, self)
 
     def remove(self) -> None:

@@ -36,11 +36,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     """Replace the classes before the first conftest and the first test module are imported."""
+    from threefold import _activate
+
+    # Under `threefold run` they are replaced already; but pytest loads the modules of its plugins, ours too, itself.
+    _activate.watch_imports_first()
     options = early_config.known_args_namespace
     if not options.threefold and not any(name in _NAMES for name in options.plugins or ()):
         return
-    from threefold import _activate
-
     try:
         _activate.install()
     except ImportError as error:

@@ -111,18 +111,19 @@ def _make(folder: Path, *, is_installed: bool) -> Environment:
     venv.create(home, symlinks=True, with_pip=False)
     site_packages = home / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
     (site_packages / "proof.py").write_text(PROOF)
-    # The tests' own tools (pytest, coverage) without the start-up files that lie beside them.
-    tools = {str(Path(pytest.__file__).resolve().parents[1])}
+    tools = _link_tools(folder / "tools")
     if is_installed:
-        (site_packages / "threefold.pth").write_text("\n".join([str(TREE), *tools]) + "\n")
+        (site_packages / "threefold.pth").write_text(f"{TREE}\n{tools}\n")
         for file in START_UP_FILES.iterdir():
             (site_packages / file.name).write_text(file.read_text())
         metadata = site_packages / "threefold-0.dist-info"
         metadata.mkdir()
         (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: threefold\nVersion: 0\n")
         (metadata / "entry_points.txt").write_text("[pytest11]\nthreefold = threefold.pytest_plugin\n")
+        # Of a plugin's files pytest rewrites the assertions, with a loader of its own.
+        (metadata / "RECORD").write_text("".join(f"threefold/{file.name},,\n" for file in PACKAGE.glob("*.py")))
     else:
-        (site_packages / "tools.pth").write_text("\n".join(tools) + "\n")
+        (site_packages / "tools.pth").write_text(f"{tools}\n")
     variables = {
         name: value
         for name, value in os.environ.items()
@@ -133,6 +134,15 @@ def _make(folder: Path, *, is_installed: bool) -> Environment:
     programs = folder / "programs"
     programs.mkdir()
     return Environment(programs, str(home / "bin" / "python"), site_packages, variables)
+
+
+def _link_tools(folder: Path) -> Path:
+    # The tests' own tools (pytest, coverage) without the start-up files and the threefold that lie beside them.
+    folder.mkdir()
+    for file in Path(pytest.__file__).resolve().parents[1].iterdir():
+        if file.suffix != ".pth" and not file.name.startswith("threefold"):
+            (folder / file.name).symlink_to(file)
+    return folder
 
 
 @pytest.fixture(scope="session")

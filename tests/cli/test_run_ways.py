@@ -78,6 +78,15 @@ def test_coverage_measures_the_same_lines(installed):
     assert "80%" in report
 
 
+def test_ours_may_be_imported_first_under_pytest(installed):
+    installed.write(
+        "test_it.py",
+        "from threefold.queue import Queue\nimport queue\n\ndef test_it():\n    assert queue.Queue is Queue\n",
+    )
+    outcome = installed.threefold("run", "-m", "pytest", "-q", "-p", "no:cacheprovider")
+    assert outcome.code == 0, outcome.stdout
+
+
 def test_pytest_and_unittest(installed):
     installed.write(
         "test_one.py",

@@ -19,13 +19,15 @@ LIMIT_S = 20
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 
-def in_child(function: Callable[[], Any]) -> str:
+def in_child(function: Callable[[], Any], just_before: Callable[[], Any] = lambda: None) -> str:
     """Return what the function returns in a forked child, the words of its error, or "hangs".
 
     Args:
         function: what to run.
+        just_before: what to do in the parent immediately before the fork.
     """
     reader, writer = os.pipe()
+    just_before()
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -227,36 +229,39 @@ def test_a_getter_left_behind_swallows_no_item(make: Any, other: Other) -> None:
     queue.put(1)
 
 
-def told(wait: Callable[[], Any], wake: Callable[[], Any], other: Other) -> None:
-    """Have another thread wait for long enough to be handed what it waits for, and hand it over without letting it run."""
+def wait_patiently(wait: Callable[[], Any], other: Other) -> None:
+    """Have another thread wait for long enough to be handed what it waits for.
+
+    A fork in the same breath as the wake finds the thing given to a thread that has not run yet.
+    """
     is_started = standard.Event()
-    other.start(lambda: (is_started.set(), wait()))
+    other.start(lambda: (is_started.set(), wait(), other.is_over.wait()))
     assert is_started.wait(LIMIT_S)
-    # The thread is asleep when this times out: a patient waiter is nudged, one that has waited 1 ms is given the thing.
+    # A waiter that has just come is asked to look again; one that has waited 1 ms is given the thing.
     standard.Event().wait(0.05)
-    wake()
 
 
 @pytest.mark.parametrize("make", [Queue, LifoQueue, PriorityQueue, SimpleQueue])
 def test_an_item_promised_to_a_thread_left_behind_can_be_taken(make: Any, other: Other, unhurried: None) -> None:
     queue = make()
-    told(lambda: queue.get(timeout=LIMIT_S), lambda: queue.put(7), other)
-    assert in_child(lambda: (queue.qsize(), queue.get(timeout=LIMIT_S / 2))) == "(1, 7)"
+    wait_patiently(lambda: queue.get(timeout=LIMIT_S), other)
+    assert in_child(lambda: (queue.qsize(), queue.get(timeout=LIMIT_S / 2)), lambda: queue.put(7)) == "(1, 7)"
 
 
 @pytest.mark.parametrize("make", [Queue, LifoQueue, PriorityQueue])
 def test_room_promised_to_a_thread_left_behind_can_be_used(make: Any, other: Other, unhurried: None) -> None:
     queue = make(1)
     queue.put(0)
-    told(lambda: queue.put(1, timeout=LIMIT_S), queue.get, other)
-    assert in_child(lambda: (queue.qsize(), queue.put(5, timeout=LIMIT_S / 2), queue.get())) == "(0, None, 5)"
+    wait_patiently(lambda: queue.put(1, timeout=LIMIT_S), other)
+    answer = in_child(lambda: (queue.qsize(), queue.put(5, timeout=LIMIT_S / 2), queue.get()), queue.get)
+    assert answer == "(0, None, 5)"
 
 
 def test_a_lock_handed_to_a_thread_left_behind_is_free(other: Other, unhurried: None) -> None:
     lock = Lock()
     lock.acquire()
-    told(lambda: lock.acquire(timeout=LIMIT_S), lock.release, other)
-    assert in_child(lambda: lock.acquire(timeout=LIMIT_S / 2)) == "True"
+    wait_patiently(lambda: lock.acquire(timeout=LIMIT_S), other)
+    assert in_child(lambda: lock.acquire(timeout=LIMIT_S / 2), lock.release) == "True"
 
 
 def test_a_putter_left_behind_holds_no_room(other: Other) -> None:

@@ -227,7 +227,6 @@ EVENTS = {
         event.is_set(),
     ),
     "old name": lambda n: n.Event().isSet(),
-    "the condition inside": lambda n: held(n.Event()._cond)._is_owned(),
     "reset after fork": lambda n: n.Event()._at_fork_reinit(),
     "repr": lambda n: looks(n.Event()),
     "repr when set": lambda n: [(event := n.Event()).set(), looks(event)],
