@@ -29,13 +29,13 @@ quick: ## the same for one Python, in less time, for edit cycles
 	@$(PYTHON) scripts/develop.py --quick $(or $(PYTHONS),$(PYTHON))
 
 test: ## everything: Rust, lints, types, conformance and tests on every Python found
-	@$(GATE)
+	@$(GATE) --quick
 
 check: ## before a commit: lints, Rust tests and this Python's tests
 	@$(GATE) --this-python --quick lint-rust rust build lint-python stubs python
 
 python: ## the Python tests on every Python found
-	@$(GATE) build python
+	@$(GATE) --quick build python
 
 rust: ## the tests of the crates that know nothing of Python
 	@$(GATE) rust
@@ -50,13 +50,13 @@ tsan: ## the stress tests of the crates under ThreadSanitizer, where there is a 
 	@$(PYTHON) scripts/thread_sanitizer.py
 
 conformance: ## CPython's own suites against ours, on every Python found
-	@$(GATE) build conformance
+	@$(GATE) --quick build conformance
 
 stress: ## the stress tests in their full length
-	@$(PYTHON) scripts/gate.py --this-python --pytest 'tests/stress --full-stress' build python
+	@$(PYTHON) scripts/gate.py --this-python --quick --pytest 'tests/stress --full-stress' build python
 
 lint: ## rustfmt, clippy, rustdoc, licences, ruff, mypy, stubtest
-	@$(GATE) build lint-rust lint-python stubs
+	@$(GATE) --quick build lint-rust lint-python stubs
 
 fmt: ## format Rust and Python
 	@cargo fmt --all
@@ -64,7 +64,7 @@ fmt: ## format Rust and Python
 	@$(ENVIRONMENT)/bin/python -m ruff check --quiet --select I --fix . && $(ENVIRONMENT)/bin/python -m ruff format --quiet .
 
 docs: ## run every example in the documentation, check its links
-	@$(PYTHON) scripts/gate.py --this-python --pytest 'tests/unit/test_docs.py tests/architecture/test_links.py' build python
+	@$(PYTHON) scripts/gate.py --this-python --quick --pytest 'tests/unit/test_docs.py tests/architecture/test_links.py' build python
 
 bench: ## measure us, the standard library and the other packages side by side; keep the figures
 	@$(PYTHON) scripts/develop.py --venv $(ENVIRONMENT) --group build --group bench $(PYTHON)
@@ -80,7 +80,7 @@ package: ## build the sdist, and from it a wheel, into dist/
 test-newer: ## the tests and conformance on Debian's 3.14 and 3.15, as root (NEWER_PYTHON makes them)
 	@$(NEWER_PYTHON) setup
 	@for version in 3.14 3.15; do \
-	  CARGO_TARGET_DIR=target/forky $(NEWER_PYTHON) run -- python$$version scripts/gate.py --this-python build conformance python || exit 1; \
+	  CARGO_TARGET_DIR=target/forky $(NEWER_PYTHON) run -- python$$version scripts/gate.py --this-python --quick build conformance python || exit 1; \
 	done
 
 clean: ## remove what was built

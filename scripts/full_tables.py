@@ -51,6 +51,8 @@ def spread(figure: Figure | None) -> str:
     """Return a cell: the median, and the least and most of the samples."""
     if figure is None or is_absent(figure):
         return "-"
+    note = figure.note.replace("|", "\\|")
     if figure.median is None:
-        return figure.note.replace("|", "\\|")
-    return f"{number(figure.median)} ({number(figure.least)} to {number(figure.most)})"
+        return note
+    after = f"; then {note}" if note else ""
+    return f"{number(figure.median)} ({number(figure.least)} to {number(figure.most)}){after}"

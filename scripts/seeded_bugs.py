@@ -178,7 +178,7 @@ def main() -> int:
         parser.error(f"unknown bug {sorted(unknown)[0]!r}; the bugs are {', '.join(patch.name for patch in known)}")
     chosen = [patch for patch in known if not arguments.bug or patch.name in arguments.bug]
     copy_project()
-    wrong = 0
+    wrong, found_count = 0, 0
     for patch in [None, *chosen]:
         name = patch.name if patch else "(none)"
         try:
@@ -189,11 +189,12 @@ def main() -> int:
             continue
         is_right = (finding.caught_by is not None) == (patch is not None)
         wrong += not is_right
+        found_count += patch is not None and is_right
         said = f"found by {finding.caught_by}" if finding.caught_by else f"{finding.passed_count} explorations pass"
         print(f"{name:30} {finding.took_s:6.1f} s  {'' if is_right else 'WRONG: '}{said}", flush=True)
         if patch and not is_right:
             print(f"{'':30}           {patch.sentence}", flush=True)
-    print(f"{len(chosen) - wrong} of {len(chosen)} bugs found" if chosen else "there are no bugs to plant")
+    print(f"{found_count} of {len(chosen)} bugs found" if chosen else "there are no bugs to plant")
     return 1 if wrong or not chosen else 0
 
 

@@ -49,6 +49,7 @@ fn refuse_arguments(_py: Python<'_>) -> PyResult<()> {
 
 /// Arguments never had a meaning; Python 3.15 is the first to refuse them.
 #[cfg(not(Py_3_13))]
+#[allow(clippy::unnecessary_wraps, reason = "later versions of Python have an error here")]
 fn refuse_arguments(_py: Python<'_>) -> PyResult<()> {
     Ok(())
 }

@@ -43,6 +43,11 @@ class Storm:
     look: Callable[[Any], Any]
     prepare: Callable[[Any], Any] = lambda _object: None
 
+    @property
+    def uses_with(self) -> bool:
+        """Whether it depends on the interpreter's `with` being safe from interrupts."""
+        return self.loop in (hold, hold_twice, wait_and_notify)
+
 
 def hold(lock: Any) -> None:
     while True:

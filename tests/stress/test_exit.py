@@ -101,7 +101,11 @@ PROGRAMS = {"blocked": BLOCKED, "busy": BUSY, "tasks": TASKS, "woken at exit": W
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_interpreter_ends(name: str, full_stress: bool) -> None:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONFAULTHANDLER": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "PYTHONFAULTHANDLER": "1",
+    }
     command = [sys.executable, "-c", LOAD + PROGRAMS[name] + "print('end of main', flush=True)", WAITS]
     count = 60 if full_stress else 20
     for number in range(count):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
+
 from threefold.queue import LifoQueue, PriorityQueue, Queue, ShutDown, SimpleQueue
 from threefold.threading import BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore
 
@@ -89,8 +90,12 @@ def forever(step: Callable[[Any], None], thing: Any) -> None:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", SHARED)
-def test_a_thread_goes_on_beside_one_that_is_interrupted(name: str, lightning: Any, full_stress: bool) -> None:
+def test_a_thread_goes_on_beside_one_that_is_interrupted(
+    name: str, lightning: Any, full_stress: bool, request: pytest.FixtureRequest
+) -> None:
     make, partner_step, own_step = SHARED[name]
+    if own_step in (hold, wait_notified):
+        request.getfixturevalue("safe_with")
     thing = make()
     partner = Partner(lambda: partner_step(thing))
     # A get that was interrupted may have dropped its item, so nobody counts items here.

@@ -8,6 +8,7 @@ from queue import Empty, Full
 from typing import Any
 
 import pytest
+
 from threefold.queue import LifoQueue, PriorityQueue, Queue, ShutDown, SimpleQueue
 from threefold.threading import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore
 

@@ -1,5 +1,6 @@
 """A put, set or release may be called from a signal handler, a finalizer, a weak reference or the garbage collector, even in
-the middle of another call on the same object in the same thread."""
+the middle of another call on the same object in the same thread.
+"""
 
 import contextlib
 import gc
@@ -11,6 +12,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import pytest
+
 from threefold.queue import LifoQueue, PriorityQueue, Queue, ShutDown, SimpleQueue
 from threefold.threading import BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore
 

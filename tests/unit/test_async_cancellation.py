@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from threefold.queue import LifoQueue, PriorityQueue, Queue, SimpleQueue
 from threefold.threading import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore
 

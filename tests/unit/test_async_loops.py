@@ -12,6 +12,7 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+
 from threefold.queue import Queue, SimpleQueue
 from threefold.threading import Barrier, Condition, Event, Lock, Semaphore
 
@@ -308,7 +309,7 @@ async def main():
     await asyncio.sleep(0)
     print("waiting", flush=True)
     try:
-        await queue.join_async() or await asyncio.gather(*tasks)
+        await asyncio.gather(*tasks)
     except asyncio.CancelledError:
         print("cancelled", flush=True)
         raise
@@ -325,7 +326,9 @@ except KeyboardInterrupt:
 def test_ctrl_c_cancels_what_asyncio_runs() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     command = [sys.executable, "-X", "dev", "-c", INTERRUPTED]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(signal.SIGINT)

@@ -10,6 +10,7 @@ from queue import Empty, Full
 from typing import Any
 
 import pytest
+
 from threefold.queue import LifoQueue, PriorityQueue, Queue, ShutDown, SimpleQueue
 from threefold.threading import (
     Barrier,
@@ -34,7 +35,11 @@ def run_debug(main: Coroutine[Any, Any, Any]) -> Any:
 
 
 def run_uvloop(main: Coroutine[Any, Any, Any]) -> Any:
-    uvloop = pytest.importorskip("uvloop", reason="uvloop is not installed here")
+    try:
+        import uvloop
+    except ImportError:
+        main.close()
+        pytest.skip("uvloop is not installed here")
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 

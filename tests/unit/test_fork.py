@@ -11,6 +11,7 @@ from queue import Empty
 from typing import Any
 
 import pytest
+
 from threefold.queue import LifoQueue, PriorityQueue, Queue, SimpleQueue
 from threefold.threading import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, Semaphore, Thread
 
@@ -311,7 +312,9 @@ def test_a_thread_may_fork(other: Other) -> None:
     lock, queue = Lock(), Queue()  # type: ignore[var-annotated]
     answers: Any = SimpleQueue()
     with lock:
-        Thread(target=lambda: answers.put(in_child(lambda: (lock.acquire(timeout=5), queue.put(1), queue.get())))).start()
+        Thread(
+            target=lambda: answers.put(in_child(lambda: (lock.acquire(timeout=5), queue.put(1), queue.get())))
+        ).start()
         assert answers.get(timeout=LIMIT_S) == "(True, None, 1)"
 
 

@@ -11,6 +11,7 @@ from queue import Empty, Full
 from typing import Any
 
 import pytest
+
 from threefold.queue import LifoQueue, PriorityQueue, Queue, SimpleQueue
 from threefold.threading import (
     Barrier,
@@ -114,7 +115,7 @@ def test_a_task_that_waits_in_a_closed_loop_is_collected(name: str) -> None:
     thing = make()
     loop = asyncio.new_event_loop()
 
-    async def start() -> Any:
+    async def start(thing: Any) -> Any:
         async def run() -> None:
             await wait(thing)
 
@@ -122,7 +123,7 @@ def test_a_task_that_waits_in_a_closed_loop_is_collected(name: str) -> None:
         await asyncio.sleep(0)
         return task
 
-    task = loop.run_until_complete(start())
+    task = loop.run_until_complete(start(thing))
     task._log_destroy_pending = False
     loop.close()
     references = [weakref.ref(task), weakref.ref(thing), weakref.ref(loop)]

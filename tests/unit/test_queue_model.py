@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from threefold import queue as ours
 
 pytest.importorskip("hypothesis", reason="hypothesis is not installed here")
