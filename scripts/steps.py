@@ -44,13 +44,24 @@ class Step:
     skipped: str | None = None
 
 
-def lint_rust() -> Iterator[Step]:
-    """Check the lock file, the format, clippy's lints, the documentation's links and the licences."""
+def lint_rust(chosen: list[Interpreter]) -> Iterator[Step]:
+    """Check the lock file, the format, clippy's lints, the documentation's links and the licences.
+
+    Args:
+        chosen: the Pythons whose own parts of the binding are looked at.
+    """
     group = "lint-rust"
     yield Step(group, "Cargo.lock is up to date", [CARGO, "metadata", "--locked", "--quiet", "--format-version=1"])
     yield Step(group, "rustfmt", [CARGO, "fmt", "--all", "--check"])
     clippy = [CARGO, "clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]
     yield Step(group, "clippy", clippy, FOR_THIS_PYTHON)
+    for interpreter in chosen:
+        if interpreter.version[:2] != sys.version_info[:2]:
+            # A folder for each Python, as for the builds: otherwise every change of Python starts anew.
+            folder = ROOT / "target" / f"lint-{interpreter.minor}"
+            settings = {"PYO3_PYTHON": interpreter.path, "CARGO_TARGET_DIR": str(folder)}
+            binding = [CARGO, "clippy", "--package", "threefold-binding", "--quiet", "--", "--deny", "warnings"]
+            yield Step(group, f"clippy for {interpreter.minor}", binding, settings)
     documentation = [CARGO, "doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]
     yield Step(group, "rustdoc", documentation, FOR_THIS_PYTHON | {"RUSTDOCFLAGS": "--deny warnings"})
     missing = None if shutil.which("cargo-deny") else "cargo-deny is not installed (cargo install cargo-deny)"
@@ -151,7 +162,7 @@ def steps(groups: list[str], chosen: list[Interpreter], *, quick: bool, argument
         arguments: more arguments for pytest.
     """
     every = [
-        *lint_rust(),
+        *lint_rust(chosen),
         *rust(),
         *loom(),
         *build(chosen, quick=quick),

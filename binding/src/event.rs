@@ -89,6 +89,16 @@ impl PyEvent {
         Ok(PyWait::new(WaitForEvent(this), wait_patience(timeout)?))
     }
 
+    /// Waits until the flag is set by the end of a call in a pool; shown as waiting for its result.
+    ///
+    /// Args:
+    ///     timeout: seconds to wait at most; None waits for ever.
+    #[pyo3(signature = (timeout=None))]
+    fn _wait_for_result(&self, py: Python<'_>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        let subject = || Subject::unheld(Reason::FutureResult, self);
+        Ok(blocking::wait(py, &mut self.event.wait(), Owner::thread(), wait_patience(timeout)?, subject)?.is_some())
+    }
+
     #[getter]
     fn _flag(&self) -> bool {
         self.event.is_set()

@@ -166,7 +166,7 @@ class PoolFuture(Standard):
     def _wait_for_end(self, timeout: float | None) -> None:
         end = self.__dict__.setdefault("_end", Event())
         if self._state is PENDING or self._state is RUNNING:
-            end.wait(timeout)
+            end._wait_for_result(timeout)
 
     def _tell_of_end(self) -> None:
         end = self.__dict__.get("_end")

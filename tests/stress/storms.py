@@ -208,6 +208,13 @@ def full_queue() -> Any:
     return queue
 
 
+def visible_queue() -> Any:
+    """Make a queue whose parts a program has touched."""
+    queue: Any = Queue()
+    assert not queue.mutex.locked()
+    return queue
+
+
 class Ranked:
     """An item whose comparison is Python code, in which an interrupt can strike."""
 
@@ -264,6 +271,8 @@ STORMS = [
     Storm("PriorityQueue, put and get", PriorityQueue, put_and_get, can_be_emptied),
     Storm("PriorityQueue, get from an empty one", PriorityQueue, get_from_empty, can_be_emptied),
     Storm("PriorityQueue, Python comparisons", PriorityQueue, put_and_get_ranked, can_be_emptied_of_ranked),
+    Storm("Queue, visible", visible_queue, put_and_get, can_be_emptied),
+    Storm("Queue, visible, get from an empty one", visible_queue, get_from_empty, can_be_emptied),
     Storm("SimpleQueue, put and get", SimpleQueue, put_and_get, can_be_emptied),
     Storm("SimpleQueue, get from an empty one", SimpleQueue, get_from_empty, can_be_emptied),
 ]

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Generator
+from functools import partial
 from queue import Empty, Full
 from typing import Any
 
@@ -54,59 +55,58 @@ def run_all(functions: list[Callable[[], Any]]) -> None:
     assert stuck == 0, f"{stuck} of {len(threads)} threads do not end"
 
 
+def put_one_by_one(queue: Any, numbers: range) -> None:
+    for number in numbers:
+        queue.put(number)
+
+
+def put_in_batches(queue: Any, numbers: range) -> None:
+    for first in range(numbers.start, numbers.stop, 10):
+        queue.put_many(range(first, first + 10))
+
+
+def put_impatiently(queue: Any, numbers: range) -> None:
+    for number in numbers:
+        while True:
+            try:
+                queue.put(number, timeout=BRIEFLY_S)
+                break
+            except Full:
+                pass
+
+
+def get_one_by_one(queue: Any, count: int, got: list[int]) -> None:
+    for _ in range(count):
+        got.append(queue.get())
+
+
+def get_impatiently(queue: Any, count: int, got: list[int]) -> None:
+    while count:
+        try:
+            got.append(queue.get(timeout=BRIEFLY_S))
+            count -= 1
+        except Empty:
+            pass
+
+
+def get_in_batches(queue: Any, count: int, got: list[int]) -> None:
+    while count:
+        items = queue.get_many(min(count, 7))
+        count -= len(items)
+        got.extend(items)
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("name", QUEUES)
 def test_every_item_comes_out_once(name: str, full_stress: bool) -> None:
-    queue, got = QUEUES[name](), []
+    queue, got = QUEUES[name](), list[int]()
     count = 10_000 if full_stress else 1_000
-
-    def put_one_by_one(first: int) -> None:
-        for number in range(first, first + count):
-            queue.put(number)
-
-    def put_in_batches(first: int) -> None:
-        for number in range(first, first + count, 10):
-            queue.put_many(range(number, number + 10))
-
-    def put_impatiently(first: int) -> None:
-        for number in range(first, first + count):
-            while True:
-                try:
-                    queue.put(number, timeout=BRIEFLY_S)
-                    break
-                except Full:
-                    pass
-
-    def get_one_by_one() -> None:
-        for _ in range(count):
-            got.append(queue.get())
-
-    def get_impatiently() -> None:
-        left = count
-        while left:
-            try:
-                got.append(queue.get(timeout=BRIEFLY_S))
-                left -= 1
-            except Empty:
-                pass
-
-    def get_in_batches() -> None:
-        left = count
-        while left:
-            items = queue.get_many(min(left, 7))
-            left -= len(items)
-            got.extend(items)
-
-    run_all(
-        [
-            lambda: put_one_by_one(0),
-            lambda: put_in_batches(count),
-            lambda: put_impatiently(2 * count),
-            get_one_by_one,
-            get_impatiently,
-            get_in_batches,
-        ]
-    )
+    producers = [
+        partial(put, queue, range(part * count, (part + 1) * count))
+        for part, put in enumerate((put_one_by_one, put_in_batches, put_impatiently))
+    ]
+    consumers = [partial(get, queue, count, got) for get in (get_one_by_one, get_impatiently, get_in_batches)]
+    run_all([*producers, *consumers])
     counts = Counter(got)
     assert len(counts) == 3 * count, f"{3 * count - len(counts)} of {3 * count} items are lost"
     assert set(counts.values()) == {1}, "an item came twice"
