@@ -72,7 +72,7 @@ fn of_a_semaphore() {
             semaphore.release(1).unwrap();
             assert!(semaphore.acquire().poll(&mut ticket).is_some());
         }
-        (processor_time() - start, counted.0.load(Ordering::Relaxed))
+        (processor_time().saturating_sub(start), counted.0.load(Ordering::Relaxed))
     });
 }
 
@@ -87,7 +87,7 @@ fn of_a_semaphore_that_releases_all_at_once() {
         for mut ticket in tickets {
             assert!(semaphore.acquire().poll(&mut ticket).is_some());
         }
-        (processor_time() - start, counted.0.load(Ordering::Relaxed))
+        (processor_time().saturating_sub(start), counted.0.load(Ordering::Relaxed))
     });
 }
 
@@ -102,7 +102,7 @@ fn of_a_queue() {
             queue.try_put(item).unwrap();
             assert_eq!(queue.get().poll(&mut ticket), Some(Ok(Some(item))));
         }
-        (processor_time() - start, counted.0.load(Ordering::Relaxed))
+        (processor_time().saturating_sub(start), counted.0.load(Ordering::Relaxed))
     });
 }
 
@@ -117,7 +117,7 @@ fn of_an_event() {
         for mut ticket in tickets {
             assert!(event.wait().poll(&mut ticket).is_some());
         }
-        (processor_time() - start, counted.0.load(Ordering::Relaxed))
+        (processor_time().saturating_sub(start), counted.0.load(Ordering::Relaxed))
     });
 }
 
@@ -133,7 +133,7 @@ fn of_a_lock() {
             lock.release().unwrap();
             assert!(lock.acquire().poll(&mut ticket).is_some());
         }
-        (processor_time() - start, counted.0.load(Ordering::Relaxed))
+        (processor_time().saturating_sub(start), counted.0.load(Ordering::Relaxed))
     });
 }
 
@@ -146,6 +146,6 @@ fn that_give_up_newest_first() {
         for mut ticket in tickets.into_iter().rev() {
             assert_eq!(semaphore.acquire().withdraw(&mut ticket, Withdrawal::HandOn), None);
         }
-        (processor_time() - start, count)
+        (processor_time().saturating_sub(start), count)
     });
 }
