@@ -145,6 +145,9 @@ impl PyQueue {
         block: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
+        if let Some(new) = self.compatible(py) {
+            return new.call_method1(intern!(py, "put"), (item, truth(block, true)?, timeout)).map(drop);
+        }
         if self.queue.is_shut_down() {
             return Err(python::error(python::shut_down(py)));
         }
@@ -173,6 +176,9 @@ impl PyQueue {
         block: Option<&Bound<'_, PyAny>>,
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
+        if let Some(new) = self.compatible(py) {
+            return Ok(new.call_method1(intern!(py, "get"), (truth(block, true)?, timeout))?.unbind());
+        }
         // In the standard library's order: a queue that has ended says so whatever the timeout.
         if self.queue.is_shut_down() && self.queue.is_empty() {
             return Err(python::error(python::shut_down(py)));
