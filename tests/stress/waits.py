@@ -39,9 +39,11 @@ def held_rlock(timeout: float) -> Iterator[Callable[[], Any]]:
     holder = standard.Thread(target=hold)
     holder.start()
     is_held.wait()
-    yield lambda: lock.acquire(timeout=timeout)
-    is_over.set()
-    holder.join()
+    try:
+        yield lambda: lock.acquire(timeout=timeout)
+    finally:
+        is_over.set()
+        holder.join()
 
 
 def condition(timeout: float | None) -> Iterator[Callable[[], Any]]:
@@ -107,26 +109,32 @@ def join_thread(timeout: float | None) -> Iterator[Callable[[], Any]]:
     is_over = standard.Event()
     thread = Thread(target=is_over.wait)
     thread.start()
-    yield lambda: thread.join(timeout)
-    is_over.set()
-    thread.join()
+    try:
+        yield lambda: thread.join(timeout)
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def result(timeout: float | None) -> Iterator[Callable[[], Any]]:
     is_over = standard.Event()
     with ThreadPoolExecutor(1) as pool:
         future: Future[Any] = pool.submit(is_over.wait)
-        yield lambda: future.result(timeout)
-        is_over.set()
+        try:
+            yield lambda: future.result(timeout)
+        finally:
+            is_over.set()
 
 
 def shut_down(_timeout: float | None) -> Iterator[Callable[[], Any]]:
     is_over = standard.Event()
     pool = ThreadPoolExecutor(1)
     pool.submit(is_over.wait)
-    yield pool.shutdown
-    is_over.set()
-    pool.shutdown()
+    try:
+        yield pool.shutdown
+    finally:
+        is_over.set()
+        pool.shutdown()
 
 
 def lone(make: Callable[..., Any]) -> Callable[[], Any]:

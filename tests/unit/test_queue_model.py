@@ -51,7 +51,7 @@ def apply(queue: Any, step: tuple[Any, ...]) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["Queue", "LifoQueue", "PriorityQueue"])
-@settings(max_examples=150, deadline=None, database=None)
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
 @given(maxsize=st.integers(-1, 4), sequence=sequences)
 def test_a_queue_does_what_the_standard_one_does(kind: str, maxsize: int, sequence: list[Any]) -> None:
     model, queue = getattr(standard, kind)(maxsize), getattr(ours, kind)(maxsize)
@@ -63,7 +63,7 @@ def test_a_queue_does_what_the_standard_one_does(kind: str, maxsize: int, sequen
 
 
 @pytest.mark.parametrize("kind", ["Queue", "LifoQueue", "PriorityQueue"])
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, deadline=None, database=None, derandomize=True)
 @given(maxsize=st.integers(0, 4), sequence=sequences, at=st.integers(0, 40))
 def test_a_queue_that_becomes_visible_goes_on_as_before(kind: str, maxsize: int, sequence: list[Any], at: int) -> None:
     model, queue = getattr(standard, kind)(maxsize), getattr(ours, kind)(maxsize)
@@ -75,7 +75,7 @@ def test_a_queue_that_becomes_visible_goes_on_as_before(kind: str, maxsize: int,
     assert list(drain(queue)) == list(drain(model))
 
 
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=100, deadline=None, database=None, derandomize=True)
 @given(
     sequence=st.lists(
         st.one_of(
@@ -135,7 +135,7 @@ steps_of_batches = st.lists(
         (ours.PriorityQueue, lambda held, count: [held.pop(held.index(min(held))) for _ in range(count)]),
     ],
 )
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, deadline=None, database=None, derandomize=True)
 @given(sequence=steps_of_batches)
 def test_batches_come_in_the_order_of_the_queue(
     make: Callable[[], Any], take: Callable[[list[int], int], list[int]], sequence: list[Any]
