@@ -5,13 +5,13 @@
 //! wakes for one `call_soon_threadsafe`.
 
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyWeakrefReference};
+use pyo3::types::PyWeakrefReference;
 
 use crate::{interrupt, python};
 
@@ -23,6 +23,9 @@ const ATTEMPTS: u32 = 100;
 struct Inbox {
     event_loop: Py<PyWeakrefReference>,
     wakes: Mutex<Vec<Py<PyAny>>>,
+    /// The thread in which a task last began to wait. Another thread is not inside the loop, or has to be asked no more
+    /// than to tell the loop from outside, which is always right.
+    slot: AtomicU32,
     /// Whether the loop's futures are asyncio's own, which cost less when they are made directly.
     has_own_futures: bool,
     /// Whether the loop has been asked to empty the inbox and has not begun yet.
@@ -132,6 +135,9 @@ impl Sleeper {
     /// Whether this thread is inside a task of the loop. If it is inside the loop but in no task, the loop may be
     /// asleep in its poll with a signal handler on top, and must be woken as if from outside.
     fn is_loop_running_a_task_here(&self, py: Python<'_>) -> bool {
+        if self.inbox.slot.load(Ordering::Relaxed) != threefold_sys::slot::current() {
+            return false;
+        }
         let running = python::maybe_running_loop(py).and_then(PyAnyMethods::call0);
         let event_loop = self.inbox.event_loop.bind(py).upgrade();
         let (Ok(running), Some(event_loop)) = (running, event_loop) else { return false };
@@ -147,16 +153,17 @@ pub(crate) struct TaskWaker(Arc<Sleeper>);
 impl TaskWaker {
     /// For a task of the loop that runs here.
     pub(crate) fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
-        Ok(Self(Arc::new(Sleeper { inbox: inbox_of(event_loop)?, future: Mutex::new(None) })))
+        let inbox = inbox_of(event_loop)?;
+        inbox.slot.store(threefold_sys::slot::current(), Ordering::Relaxed);
+        Ok(Self(Arc::new(Sleeper { inbox, future: Mutex::new(None) })))
     }
 
     /// A future for the task to yield; the next wake goes to it.
     pub(crate) fn new_future<'py>(&self, event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         let py = event_loop.py();
         let future = if self.0.inbox.has_own_futures {
-            let keywords = PyDict::new(py);
-            keywords.set_item(intern!(py, "loop"), event_loop)?;
-            python::future_class(py)?.call((), Some(&keywords))?
+            // Without arguments it belongs to the loop that runs here, which is this one.
+            python::future_class(py)?.call0()?
         } else {
             event_loop.call_method0(intern!(py, "create_future"))?
         };
@@ -209,6 +216,7 @@ fn inbox_of(event_loop: &Bound<'_, PyAny>) -> PyResult<Arc<Inbox>> {
     }
     let inbox = Arc::new(Inbox {
         event_loop: PyWeakrefReference::new(event_loop)?.unbind(),
+        slot: AtomicU32::new(0),
         has_own_futures: has_own_futures(event_loop)?,
         wakes: Mutex::new(Vec::new()),
         is_announced: AtomicBool::new(false),
