@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -55,6 +56,8 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run the suites and print the table; return the exit status."""
+    # A shell that starts this in the background has it ignored, and all children with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chosen = arguments()
     python = environment.version()
     if not environment.has_suites():
