@@ -18,6 +18,9 @@ use crate::operation::Operation;
 use crate::python;
 use crate::wait::PyWait;
 
+/// What the running Python's own barrier says.
+const TOO_FEW: &str = if cfg!(Py_3_14) { "parties must be >= 1" } else { "parties must be > 0" };
+
 /// A meeting point: each party waits until all have come.
 ///
 /// Differs from the standard library: also serves asyncio tasks.
@@ -88,7 +91,7 @@ impl PyBarrier {
                 let _already = self.made.set(Made { barrier: Barrier::new(count), action, timeout });
                 Ok(())
             }
-            _ => Err(PyValueError::new_err("parties must be > 0")),
+            _ => Err(PyValueError::new_err(TOO_FEW)),
         }
     }
 

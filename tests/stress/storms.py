@@ -46,7 +46,8 @@ class Storm:
     @property
     def uses_with(self) -> bool:
         """Whether it depends on the interpreter's `with` being safe from interrupts."""
-        return self.loop in (hold, hold_twice, wait_and_notify)
+        # The visible queue is Python code that uses `with` itself.
+        return self.make is visible_queue or self.loop in (hold, hold_twice, wait_and_notify)
 
 
 def hold(lock: Any) -> None:
