@@ -258,6 +258,12 @@ def test_room_promised_to_a_thread_left_behind_can_be_used(make: Any, other: Oth
     assert answer == "(0, None, 5)"
 
 
+def test_a_permit_promised_to_a_thread_left_behind_can_be_taken(other: Other, unhurried: None) -> None:
+    semaphore = Semaphore(0)
+    wait_patiently(lambda: semaphore.acquire(timeout=LIMIT_S), other)
+    assert in_child(lambda: semaphore.acquire(timeout=LIMIT_S / 2), semaphore.release) == "True"
+
+
 def test_a_lock_handed_to_a_thread_left_behind_is_free(other: Other, unhurried: None) -> None:
     lock = Lock()
     lock.acquire()
