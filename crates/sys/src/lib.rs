@@ -4,7 +4,6 @@
 //! conditions one by one. Nothing here knows what a lock or a queue is.
 
 pub mod clock;
-pub mod event;
 pub mod fork;
 pub mod futex;
 pub mod map;
