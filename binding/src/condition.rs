@@ -3,7 +3,6 @@
 use std::sync::OnceLock;
 
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use threefold_sync::Condition;
@@ -16,6 +15,7 @@ use crate::condition_wait::WaitOnCondition;
 use crate::convert::{Constructed, Patience, wait_patience};
 use crate::ffi::{self, Fast, fast_method};
 use crate::guard::Guard;
+use crate::kept::intern;
 use crate::lock::cannot_pickle;
 use crate::python;
 use crate::wait::PyWait;

@@ -1,7 +1,6 @@
 //! The lock under a `Condition`: one of ours, or any object with `acquire` and `release`.
 
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use threefold_trace::Owner;
@@ -10,6 +9,7 @@ use threefold_wait::{Ticket, Wait, Withdrawal};
 use crate::acquire::{Acquirable, acquire, acquire_async, enter_async};
 use crate::blocking;
 use crate::convert::Patience;
+use crate::kept::intern;
 use crate::lock::PyLock;
 use crate::rlock::PyRLock;
 use crate::wait::PyWait;

@@ -15,6 +15,7 @@ mod event;
 mod ffi;
 mod guard;
 mod interrupt;
+mod kept;
 mod kind;
 mod lock;
 mod names;
@@ -37,6 +38,9 @@ use pyo3::prelude::*;
 
 #[pymodule(gil_used = false)]
 fn _threefold(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    // Cells that would be filled later, while another thread may fork: see `kept`.
+    threefold_trace::settle();
+    let _made_for_the_first_error = module.py().get_type::<pyo3::panic::PanicException>();
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     lock::register(module)?;
     rlock::register(module)?;

@@ -2,10 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 
-use pyo3::intern;
 use pyo3::prelude::*;
 use threefold_trace::{ObjectRow, Owner, Text};
 
+use crate::kept::intern;
 use crate::python;
 
 /// How many task names each thread remembers.

@@ -1,15 +1,16 @@
 //! Objects of the standard library that we use, each looked up once.
 
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
+
+use crate::kept::{Kept, intern};
 
 macro_rules! imported {
     ($(#[$documentation:meta] $function:ident = $module:literal, $attribute:literal;)*) => {$(
         #[$documentation]
         pub(crate) fn $function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-            static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-            CELL.get_or_try_init(py, || Ok(py.import($module)?.getattr($attribute)?.unbind())).map(|object| object.bind(py))
+            static OBJECT: Kept<PyAny> = Kept::new();
+            OBJECT.get_or_find(py, || py.import($module)?.getattr($attribute))
         }
     )*};
 }
@@ -51,16 +52,16 @@ imported! {
 
 /// `create_future` of asyncio's own loops.
 pub(crate) fn base_create_future(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static CELL: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let create_future = || Ok(base_event_loop(py)?.getattr("create_future")?.unbind());
-    CELL.get_or_try_init(py, create_future).map(|object| object.bind(py))
+    static OBJECT: Kept<PyAny> = Kept::new();
+    OBJECT.get_or_find(py, || base_event_loop(py)?.getattr("create_future"))
 }
 
 /// The name of an object's class for a `repr`: that of the standard library's class, or a subclass's own.
 pub(crate) fn class_name(object: &Bound<'_, PyAny>) -> PyResult<String> {
-    let class = object.get_type();
-    let module = class.module()?.to_string();
-    Ok(format!("{}.{}", module.strip_prefix("threefold.").unwrap_or(&module), class.qualname()?))
+    let (py, class) = (object.py(), object.get_type());
+    let module = class.getattr(intern!(py, "__module__"))?.to_string();
+    let name = class.getattr(intern!(py, "__qualname__"))?;
+    Ok(format!("{}.{name}", module.strip_prefix("threefold.").unwrap_or(&module)))
 }
 
 /// Warns the caller that it uses something that is on its way out.

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use pyo3::exceptions::{PyStopAsyncIteration, PyValueError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use threefold_sync::Queue;
@@ -15,6 +14,7 @@ use threefold_trace::{Owner, Reason};
 
 use crate::blocking::{self, Subject};
 use crate::convert::{Constructed, Patience, queue_patience, truth, wait_patience};
+use crate::kept::intern;
 use crate::kind::Kind;
 use crate::lock::cannot_pickle;
 use crate::python;

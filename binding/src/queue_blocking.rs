@@ -1,7 +1,6 @@
 //! How a queue waits on a thread, and how it turns into its slower, fully visible form.
 
 use pyo3::exceptions::PyAttributeError;
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use threefold_sync::error::{GetError, PutError};
@@ -9,6 +8,7 @@ use threefold_trace::{Owner, Reason};
 
 use crate::blocking;
 use crate::convert::Patience;
+use crate::kept::intern;
 use crate::python;
 use crate::queue::PyQueue;
 

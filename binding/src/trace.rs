@@ -43,9 +43,12 @@ fn report_on_quit(py: Python<'_>) -> PyResult<()> {
 }
 
 /// Stops the thread that prints, since Python warns when a process with more than one thread forks.
+///
+/// Attached all the while, though it takes some 100 microseconds: a fork lets no other thread run before the child is
+/// there, and programs count on it (a thread that the main thread does not wait for forks before the interpreter ends).
 #[pyfunction]
-fn before_fork(py: Python<'_>) {
-    py.detach(quit::before_fork);
+fn before_fork() {
+    quit::before_fork();
 }
 
 /// Starts it again.

@@ -9,7 +9,6 @@
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 use threefold_trace::{Owner, Wait as Shown, WaitRow};
@@ -17,6 +16,7 @@ use threefold_wait::{Ticket, Withdrawal};
 
 use crate::convert::Patience;
 use crate::ffi::{self, FastAwaitable};
+use crate::kept::intern;
 use crate::operation::Operation;
 use crate::waker::TaskWaker;
 use crate::{names, python, sites};

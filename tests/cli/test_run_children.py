@@ -62,6 +62,35 @@ def test_os_fork_and_a_thread_pool_of_processes_interface(installed):
     installed.assert_same("app.py", engines={"forked", "main"})
 
 
+def test_a_fork_lets_no_other_thread_run_before_the_child_is_there(installed):
+    # Else the main thread may have reached the interpreter's end by the time that a thread's fork comes to pass.
+    installed.write(
+        "app.py",
+        "import os, sys, threading, time\n"
+        "ticks = 0\n"
+        "def tick():\n"
+        "    global ticks\n"
+        "    while True:\n"
+        "        ticks += 1\n"
+        "        time.sleep(0)\n"
+        "threading.Event().wait(0.01)\n"
+        "threading.Thread(target=tick, daemon=True).start()\n"
+        "sys.setswitchinterval(1000)\n"
+        "for _ in range(5):\n"
+        "    time.sleep(0.02)\n"
+        "    now = time.monotonic()\n"
+        "    while time.monotonic() < now + 0.002: pass\n"
+        "    before = ticks\n"
+        "    pid = os.fork()\n"
+        "    if pid == 0:\n"
+        "        os._exit(10 + (ticks == before))\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)\n"
+        "os._exit(0)\n",
+    )
+    outcome = installed.assert_same("-W", "ignore", "app.py", engines=set())
+    assert outcome.stdout == "11\n" * 5
+
+
 def test_subprocesses_and_shell_scripts(installed):
     installed.write("child.py", "import sys\nfrom proof import prove\nprove(sys.argv[1])\nprint('child')\n")
     installed.write("script.sh", f"exec {installed.python} child.py shell\n")

@@ -22,7 +22,7 @@ mod wait_row;
 
 pub use object_row::{ObjectRow, object};
 pub use owner::Owner;
-pub use place::path_of;
+pub use place::{path_of, settle};
 pub use reason::Reason;
 pub use table::remove;
 pub use text::{Text, intern};

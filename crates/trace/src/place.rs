@@ -25,8 +25,15 @@ pub(crate) fn file_name(pid: u32) -> String {
     format!("{pid}{ENDING}")
 }
 
+/// Chooses the directory for tables, for good. To be called before there are threads that wait: a process forked while
+/// one of them chose it would never get an answer.
+pub fn settle() {
+    directory();
+}
+
 fn directory() -> &'static Path {
     // Read once: the program may change its environment later, and reading it then is not safe in a second thread.
+    // `settle` fills the cell while nobody can fork.
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     DIRECTORY.get_or_init(|| {
         let user = rustix::process::geteuid().as_raw();

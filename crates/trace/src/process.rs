@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A few fields of `/proc/PID/stat`.
 #[derive(Clone, Copy, Debug)]
@@ -51,12 +51,16 @@ pub(crate) fn has_mapped(pid: u32, name: &str) -> bool {
 
 /// The first half of the kernel's boot id; 0 when it is not known.
 pub(crate) fn boot() -> u64 {
-    static BOOT: OnceLock<u64> = OnceLock::new();
-    *BOOT.get_or_init(|| {
+    // Not a cell that is filled once: another thread may fork while this one fills it, and the child would wait for it.
+    static BOOT: AtomicU64 = AtomicU64::new(0);
+    let mut boot = BOOT.load(Ordering::Relaxed);
+    if boot == 0 {
         let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
-        u64::from_str_radix(&digits, 16).unwrap_or(0)
-    })
+        boot = u64::from_str_radix(&digits, 16).unwrap_or(0);
+        BOOT.store(boot, Ordering::Relaxed);
+    }
+    boot
 }
 
 /// The inode of this process's number namespace; 0 when it is not known.

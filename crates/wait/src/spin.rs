@@ -6,8 +6,8 @@
 //! not. `docs/design/spinning.md` has the measurements.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use threefold_sys::clock::Instant;
@@ -57,6 +57,12 @@ pub fn linger(duration: Duration) {
 
 /// Whether another thread can run while this one looks.
 fn has_company() -> bool {
-    static COMPANY: OnceLock<bool> = OnceLock::new();
-    *COMPANY.get_or_init(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1))
+    // Not a cell that is filled once: another thread may fork while this one fills it, and the child would wait for it.
+    static PROCESSORS: AtomicUsize = AtomicUsize::new(0);
+    let mut count = PROCESSORS.load(Ordering::Relaxed);
+    if count == 0 {
+        count = std::thread::available_parallelism().map_or(1, NonZero::get);
+        PROCESSORS.store(count, Ordering::Relaxed);
+    }
+    count > 1
 }
