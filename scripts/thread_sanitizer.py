@@ -9,7 +9,7 @@ import steps
 SUPPRESSIONS = steps.ROOT / "scripts" / "thread_sanitizer.txt"
 SETTINGS = {
     # The standard library comes without the sanitizer, and nothing here passes its types across that border.
-    "RUSTFLAGS": "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer --cfg thread_sanitizer",
+    "RUSTFLAGS": "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
     "CARGO_TARGET_DIR": str(steps.ROOT / "target" / "thread-sanitizer"),
     "TSAN_OPTIONS": f"suppressions={SUPPRESSIONS} print_suppressions=0",
 }

@@ -76,7 +76,7 @@ impl<F: Fn() -> Subject> PythonDriver<'_, F> {
         })
     }
 
-    fn show(&mut self) {
+    fn show(&mut self, since: Instant) {
         if self.row.is_none() {
             let subject = (self.subject)();
             names::name_holder(self.py, subject.holder, subject.row.as_deref());
@@ -88,6 +88,7 @@ impl<F: Fn() -> Subject> PythonDriver<'_, F> {
                 object_row: subject.row.as_deref(),
                 holder: subject.holder,
                 site: sites::current(self.py),
+                since,
                 has_timeout: self.patience.is_limited(),
             }));
         }
@@ -98,7 +99,7 @@ impl<F: Fn() -> Subject> Driver for PythonDriver<'_, F> {
     type Error = PyErr;
 
     fn park(&mut self, waiter: &Waiter, deadline: Option<Instant>) -> PyResult<Parked> {
-        self.show();
+        self.show(waiter.since());
         // Only the main thread runs signal handlers.
         if !threefold_sys::slot::is_main_thread() {
             return Ok(self.park_detached(waiter, deadline));

@@ -5,9 +5,11 @@
 //! complete, and a [`FastMethod`] in front of it answers the common case or says [`Fast::Slow`].
 
 use std::ffi::{CStr, CString};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
 use pyo3::ffi;
+use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyType};
 
@@ -215,72 +217,76 @@ unsafe fn call_complete(
     }
 }
 
-/// The answer of a fast step of an awaitable.
+/// The answer of a step of an awaitable.
 pub(crate) enum Step {
     /// It is over, with this value.
     Value(Py<PyAny>),
     /// It is over, with this error.
     Error(PyErr),
-    /// Not the common case: take the complete step.
-    Slow,
+    /// Not yet: the event loop waits for this.
+    Yield(Py<PyAny>),
 }
 
 /// An awaitable that is often over at its first step.
-pub(crate) trait FastAwaitable: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
+pub(crate) trait Awaitable: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
     /// Tries to finish without waiting. As [`FastMethod::call`], outside PyO3's bookkeeping.
-    fn step(&self, py: Python<'_>) -> Step;
+    fn step_fast(&self, py: Python<'_>) -> Option<Step>;
 
-    /// Where the complete `__next__` is kept.
-    fn complete() -> &'static OnceLock<ffi::iternextfunc>;
+    /// Takes a step.
+    fn step(&self, py: Python<'_>) -> Step;
 }
 
-/// Puts the fast step in front of the complete `__next__`, and makes `__await__` and `__iter__` return the object itself.
-pub(crate) fn install_awaitable<C: FastAwaitable>(py: Python<'_>) {
+/// Puts a `__next__` in front of PyO3's that takes a step without the framework's entry and exit, and makes `__await__`
+/// and `__iter__` return the object itself.
+pub(crate) fn install_awaitable<C: Awaitable>(py: Python<'_>) {
     let class = py.get_type::<C>().as_type_ptr();
     // SAFETY: attached; the type is a heap type of our own that has no instance and no subclass yet, so its slots may
     // be set; PyO3 has given it an async suite and a `tp_iternext` since the class has `__await__` and `__next__`.
     unsafe {
-        if let (Some(complete), Some(suite)) = ((*class).tp_iternext, (*class).tp_as_async.as_mut()) {
-            if C::complete().set(complete).is_ok() {
-                (*class).tp_iternext = Some(next::<C>);
-                (*class).tp_iter = Some(ffi::PyObject_SelfIter);
-                suite.am_await = Some(ffi::PyObject_SelfIter);
-            }
+        if let Some(suite) = (*class).tp_as_async.as_mut() {
+            (*class).tp_iternext = Some(next::<C>);
+            (*class).tp_iter = Some(ffi::PyObject_SelfIter);
+            suite.am_await = Some(ffi::PyObject_SelfIter);
         }
     }
 }
 
 /// What CPython calls for the next step. Null without an exception means the end, with `None`.
-unsafe extern "C" fn next<C: FastAwaitable>(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
+unsafe extern "C" fn next<C: Awaitable>(this: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: CPython calls slots attached, with an instance of the class that stays alive during the call.
-    let (py, step) = unsafe {
+    let (py, this) = unsafe {
         let py = Python::assume_attached();
-        (py, Borrowed::from_ptr(py, this).cast_unchecked::<C>().get().step(py))
+        (py, Borrowed::from_ptr(py, this).cast_unchecked::<C>())
     };
-    match step {
-        Step::Value(value) => {
-            if !value.is_none(py) {
-                // SAFETY: attached; the reference is handed over.
-                unsafe { stop_iteration(value.into_ptr()) };
-            }
-            std::ptr::null_mut()
-        }
-        Step::Error(error) => {
-            error.restore(py);
-            std::ptr::null_mut()
-        }
-        Step::Slow => C::complete().get().map_or(std::ptr::null_mut(), |complete| {
-            // SAFETY: the slot that PyO3 made for this class, called as CPython called us.
-            unsafe { complete(this) }
+    let this = this.get();
+    match this.step_fast(py) {
+        Some(step) => answer(py, step),
+        None => Python::attach(|py| {
+            let step = catch_unwind(AssertUnwindSafe(|| this.step(py)));
+            answer(py, step.unwrap_or_else(|_| Step::Error(PanicException::new_err("a wait panicked"))))
         }),
     }
 }
 
-/// Raises the end of an iteration with a value, which is taken over.
+fn answer(py: Python<'_>, step: Step) -> *mut ffi::PyObject {
+    match step {
+        Step::Yield(future) => return future.into_ptr(),
+        // SAFETY: attached; the reference is handed over.
+        Step::Value(value) => unsafe { stop_iteration(value.into_ptr()) },
+        Step::Error(error) => error.restore(py),
+    }
+    std::ptr::null_mut()
+}
+
+/// Raises the end of an iteration with a value, which is taken over. Without an exception the value is `None`.
 unsafe fn stop_iteration(value: *mut ffi::PyObject) {
     // SAFETY: attached, and `value` is a valid reference of ours, released at the end. A tuple or an exception as the
     // value would be taken for the exception's arguments or the exception itself, so those are wrapped first.
     unsafe {
+        if ffi::Py_IsNone(value) != 0 {
+            ffi::Py_DECREF(value);
+            return;
+        }
         if ffi::PyTuple_Check(value) != 0 || ffi::PyExceptionInstance_Check(value) != 0 {
             let exception = ffi::PyObject_CallFunctionObjArgs(
                 ffi::PyExc_StopIteration,

@@ -6,16 +6,16 @@
 //! | waiting | the future has a result: poll again; a deadline or a cancellation withdraws |
 //! | over | raises `RuntimeError`, as a coroutine that is awaited twice |
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyTuple, PyType};
 use threefold_trace::{Owner, Wait as Shown, WaitRow};
-use threefold_wait::{Ticket, Withdrawal};
+use threefold_wait::{Instant, Ticket, Withdrawal};
 
 use crate::convert::Patience;
-use crate::ffi::{self, FastAwaitable};
+use crate::ffi::{self, Awaitable};
 use crate::kept::intern;
 use crate::operation::Operation;
 use crate::waker::TaskWaker;
@@ -105,7 +105,7 @@ impl Progress {
         if let Some(result) = operation.poll(py, &mut ticket) {
             return self.finish(py, result);
         }
-        let row = show(py, operation.as_ref(), owner, task.as_ref(), self.patience);
+        let row = show(py, operation.as_ref(), &ticket, task.as_ref(), self.patience);
         let waiting = Waiting {
             ticket,
             waker,
@@ -196,7 +196,7 @@ impl Progress {
 fn show(
     py: Python<'_>,
     operation: &dyn Operation,
-    owner: Owner,
+    ticket: &Ticket,
     task: Option<&Bound<'_, PyAny>>,
     patience: Patience,
 ) -> WaitRow {
@@ -204,13 +204,14 @@ fn show(
     names::current_thread(py);
     names::name_holder(py, subject.holder, subject.row.as_deref());
     threefold_trace::begin(&Shown {
-        owner,
+        owner: ticket.owner(),
         name: task.map_or_else(|| names::current_thread(py), names::task),
         reason: subject.reason,
         object: subject.object as u64,
         object_row: subject.row.as_deref(),
         holder: subject.holder,
         site: sites::current(py),
+        since: ticket.waiter().map_or_else(Instant::now, |waiter| waiter.since()),
         has_timeout: patience.is_limited(),
     })
 }
@@ -341,26 +342,25 @@ impl PyWait {
     }
 }
 
-impl FastAwaitable for PyWait {
+impl Awaitable for PyWait {
     #[inline]
-    fn step(&self, py: Python<'_>) -> ffi::Step {
-        let Ok(mut progress) = self.0.try_lock() else { return ffi::Step::Slow };
+    fn step_fast(&self, py: Python<'_>) -> Option<ffi::Step> {
+        let mut progress = self.0.try_lock().ok()?;
         if progress.is_over || progress.waiting.is_some() {
-            return ffi::Step::Slow;
+            return None;
         }
-        match progress.operation.as_mut().and_then(|operation| operation.try_now(py)) {
-            Some(result) => {
-                // The operation goes with the awaitable: nothing may be dropped here.
-                progress.is_over = true;
-                result.map_or_else(ffi::Step::Error, ffi::Step::Value)
-            }
-            None => ffi::Step::Slow,
-        }
+        let result = progress.operation.as_mut().and_then(|operation| operation.try_now(py))?;
+        // The operation goes with the awaitable: nothing may be dropped here.
+        progress.is_over = true;
+        Some(result.map_or_else(ffi::Step::Error, ffi::Step::Value))
     }
 
-    fn complete() -> &'static OnceLock<pyo3::ffi::iternextfunc> {
-        static COMPLETE: OnceLock<pyo3::ffi::iternextfunc> = OnceLock::new();
-        &COMPLETE
+    fn step(&self, py: Python<'_>) -> ffi::Step {
+        match self.progress().and_then(|mut progress| progress.step(py)) {
+            Ok(Ok(future)) => ffi::Step::Yield(future),
+            Ok(Err(value)) => ffi::Step::Value(value),
+            Err(error) => ffi::Step::Error(error),
+        }
     }
 }
 

@@ -43,6 +43,7 @@ fn main() -> std::io::Result<()> {
         object_row: None,
         holder: Owner::NOBODY,
         site: intern("app.py:31"),
+        since: threefold_sys::clock::Instant::now(),
         has_timeout: false,
     };
     let show = || drop(black_box(begin(black_box(&wait))));

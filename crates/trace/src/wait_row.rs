@@ -30,6 +30,8 @@ pub struct Wait<'a> {
     pub holder: Owner,
     /// The line that waits: `file.py:12`.
     pub site: Text,
+    /// Since when.
+    pub since: Instant,
     /// Whether the wait ends by itself.
     pub has_timeout: bool,
 }
@@ -44,7 +46,7 @@ pub struct WaitRow {
 
 /// Shows a wait. Never fails: a wait that finds no room is counted, and its row is empty.
 pub fn begin(wait: &Wait<'_>) -> WaitRow {
-    let since = Instant::now();
+    let since = wait.since;
     let Some(table) = table::current() else { return WaitRow { place: None, since } };
     quit_thread::resume_if_paused();
     let is_thread = wait.owner.masked() == Owner::thread();
@@ -53,11 +55,11 @@ pub fn begin(wait: &Wait<'_>) -> WaitRow {
         table.count_not_shown();
         return WaitRow { place: None, since };
     };
-    write(&table.words()[WAITS.row(row)], wait, since);
+    write(&table.words()[WAITS.row(row)], wait);
     WaitRow { place: Some((table, row)), since }
 }
 
-fn write(row: &[AtomicU64], wait: &Wait<'_>, since: Instant) {
+fn write(row: &[AtomicU64], wait: &Wait<'_>) {
     let reference = wait.object_row.map_or(0, ObjectRow::reference);
     let timeout = if wait.has_timeout { word::HAS_TIMEOUT } else { 0 };
     let set = |place: usize, value: u64| row[place].store(value, Ordering::Relaxed);
@@ -66,7 +68,7 @@ fn write(row: &[AtomicU64], wait: &Wait<'_>, since: Instant) {
         set(word::NAME, wait.name.bits());
         set(word::SITE, wait.site.bits());
         set(word::OBJECT, wait.object);
-        set(word::SINCE, since.as_nanos());
+        set(word::SINCE, wait.since.as_nanos());
         set(word::HOLDER, if reference == 0 { wait.holder.as_holder_word() } else { 0 });
         set(word::REASON, wait.reason as u64 | timeout | reference);
     });

@@ -6,6 +6,7 @@
 //! the states, the transitions and the argument that no wake-up is lost; comments name its sections.
 
 mod block;
+mod latch;
 mod seam;
 #[cfg(not(loom))]
 mod spin;
@@ -15,7 +16,8 @@ mod waiter;
 mod wakes;
 
 pub use block::{Driver, Outcome, Plain, block};
-pub use seam::{Latch, atomic};
+pub use latch::Latch;
+pub use seam::atomic;
 #[cfg(not(loom))]
 pub use spin::linger;
 pub use threefold_sys::clock::Instant;

@@ -1,57 +1,10 @@
-//! What the protocol is built from: the standard library's atomics and mutex, or loom's when interleavings are explored.
+//! What the protocol is built from: the standard library's atomics, or loom's when interleavings are explored.
 
 #[cfg(not(loom))]
 pub use std::sync::atomic;
-#[cfg(not(loom))]
-use std::sync::{Mutex, MutexGuard};
 
 #[cfg(loom)]
 pub use loom::sync::atomic;
-#[cfg(loom)]
-use loom::sync::{Mutex, MutexGuard};
-
-/// Guards a primitive's state for a few instructions: nobody waits, allocates Python objects, runs a waker or drops a
-/// user's object while holding one.
-#[derive(Debug, Default)]
-pub struct Latch<T>(Mutex<T>);
-
-impl<T> Latch<T> {
-    /// Guards `value`.
-    #[cfg(not(loom))]
-    pub const fn new(value: T) -> Self {
-        Self(Mutex::new(value))
-    }
-
-    /// Guards `value`.
-    #[cfg(loom)]
-    pub fn new(value: T) -> Self {
-        Self(Mutex::new(value))
-    }
-
-    /// Closes the latch until the guard is dropped.
-    #[inline]
-    #[cfg(not(thread_sanitizer))]
-    pub fn close(&self) -> MutexGuard<'_, T> {
-        // A panic inside leaves consistent state behind: every latched section is straight-line bookkeeping.
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    /// Closes the latch until the guard is dropped.
-    ///
-    /// ThreadSanitizer sees what is compiled with it. Of the standard library's mutex that is everything but the waiting
-    /// for it, so that each latch that had to be waited for would be reported as open. Here nothing is out of its sight.
-    #[cfg(thread_sanitizer)]
-    pub fn close(&self) -> MutexGuard<'_, T> {
-        use std::sync::TryLockError;
-        loop {
-            match self.0.try_lock() {
-                Ok(guard) => return guard,
-                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
-                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
-            }
-        }
-    }
-}
 
 #[cfg(loom)]
 mod exploring {

@@ -6,7 +6,7 @@ use std::task::Waker;
 use threefold_sys::clock::Instant;
 use threefold_trace::Owner;
 
-use crate::seam::Latch;
+use crate::latch::Latch;
 use crate::seam::atomic::{AtomicU32, Ordering};
 
 /// In the queue, its thread awake (or a task).

@@ -49,6 +49,7 @@ pub fn wait(name: &str, reason: Reason) -> Wait<'static> {
         object_row: None,
         holder: Owner::NOBODY,
         site: Text::NONE,
+        since: threefold_sys::clock::Instant::now(),
         has_timeout: false,
     }
 }
