@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use pyo3::prelude::*;
 use threefold_trace::{ObjectRow, Owner, Reason, Wait as Shown, WaitRow};
-use threefold_wait::{Driver, Instant, Outcome, Parked, Ticket, Wait, Waiter, block};
+use threefold_wait::{Driver, Gate, Instant, Outcome, Parked, Passage, Ticket, Wait, Waiter, block};
 
 use crate::convert::Patience;
-use crate::{names, sites};
+use crate::{names, python, sites};
 
 /// How long the main thread sleeps at a time. A signal that arrives just before it falls asleep, or that the kernel
 /// delivers to another thread, is seen after this time at the latest.
@@ -45,6 +45,14 @@ enum Interrupt {
     Waits,
 }
 
+/// Where threads that were woken wait for their turn to ask for the interpreter lock: see [`Gate`].
+static INTERPRETER: Gate = Gate::new(4);
+
+/// The main thread does not queue: it may be ending the interpreter, which keeps all others from coming back.
+fn enter_interpreter() -> Option<Passage<'static>> {
+    (cfg!(not(Py_GIL_DISABLED)) && !threefold_sys::slot::is_main_thread()).then(|| INTERPRETER.enter())
+}
+
 struct PythonDriver<'py, F> {
     py: Python<'py>,
     subject: F,
@@ -67,13 +75,14 @@ impl<F: Fn() -> Subject> PythonDriver<'_, F> {
     }
 
     fn park_detached(&self, waiter: &Waiter, deadline: Option<Instant>) -> Parked {
-        self.py.detach(|| {
+        let (parked, _passage) = self.py.detach(|| {
             let parked = waiter.park(deadline);
             if parked == Parked::Seen {
                 threefold_wait::linger(COURTESY);
             }
-            parked
-        })
+            (parked, enter_interpreter())
+        });
+        parked
     }
 
     fn show(&mut self, since: Instant) {
@@ -99,6 +108,10 @@ impl<F: Fn() -> Subject> Driver for PythonDriver<'_, F> {
     type Error = PyErr;
 
     fn park(&mut self, waiter: &Waiter, deadline: Option<Instant>) -> PyResult<Parked> {
+        if deadline.is_none() && python::is_finalizing(self.py)?.call0()?.is_truthy()? {
+            let message = format!("cannot wait in {} at interpreter finalization", (self.subject)().reason);
+            return Err(PyErr::from_value(python::finalization_error(self.py)?.call1((message,))?));
+        }
         self.show(waiter.since());
         // Only the main thread runs signal handlers.
         if !threefold_sys::slot::is_main_thread() {

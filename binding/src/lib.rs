@@ -41,6 +41,9 @@ fn _threefold(module: &Bound<'_, PyModule>) -> PyResult<()> {
     // Cells that would be filled later, while another thread may fork: see `kept`.
     threefold_trace::settle();
     let _made_for_the_first_error = module.py().get_type::<pyo3::panic::PanicException>();
+    // And what could no longer be imported when it is needed.
+    python::is_finalizing(module.py())?;
+    python::finalization_error(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     lock::register(module)?;
     rlock::register(module)?;

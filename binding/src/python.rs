@@ -6,7 +6,7 @@ use pyo3::types::PyType;
 use crate::kept::{Kept, intern};
 
 macro_rules! imported {
-    ($(#[$documentation:meta] $function:ident = $module:literal, $attribute:literal;)*) => {$(
+    ($(#[$documentation:meta] $function:ident = $module:literal, $attribute:expr;)*) => {$(
         #[$documentation]
         pub(crate) fn $function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
             static OBJECT: Kept<PyAny> = Kept::new();
@@ -26,6 +26,10 @@ imported! {
     broken_barrier_error = "threading", "BrokenBarrierError";
     /// The table of live `threading.Thread` objects by identifier.
     active_threads = "threading", "_active";
+    /// Whether the interpreter ends: only the thread that ends it runs then, so nobody is left who could wake it.
+    is_finalizing = "sys", "is_finalizing";
+    /// What is raised instead of a wait for ever then: `PythonFinalizationError`, before 3.13 its base class.
+    finalization_error = "builtins", if cfg!(Py_3_13) { "PythonFinalizationError" } else { "RuntimeError" };
     /// `asyncio.current_task`.
     current_task = "asyncio", "current_task";
     /// `asyncio.get_running_loop`.

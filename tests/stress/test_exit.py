@@ -11,7 +11,7 @@ WAITS = str(Path(__file__).with_name("waits.py"))
 LIMIT_S = 30.0
 
 LOAD = """
-import contextlib, importlib.util, sys, threading, time
+import builtins, contextlib, importlib.util, sys, threading, time
 specification = importlib.util.spec_from_file_location("waits", sys.argv[1])
 waits = importlib.util.module_from_spec(specification)
 sys.modules["waits"] = waits
@@ -95,7 +95,33 @@ itself = [Waker()]
 itself.append(itself)
 """
 
-PROGRAMS = {"blocked": BLOCKED, "busy": BUSY, "tasks": TASKS, "woken at exit": WAKE_AT_EXIT}
+# Whoever holds it is stopped for good by then: an exception instead of a silent hang.
+WAIT_AT_EXIT = """
+lock, reentrant, queue, event = Lock(), RLock(), Queue(), Event()
+is_held = threading.Event()
+def hold():
+    with lock, reentrant:
+        is_held.set()
+        while True:
+            time.sleep(1)
+threading.Thread(target=hold, daemon=True).start()
+is_held.wait()
+error = getattr(builtins, "PythonFinalizationError", RuntimeError)
+class Waiter:
+    def __del__(self, lock=lock, waits=(lock.acquire, reentrant.acquire, queue.get, event.wait), free=Lock(), error=error):
+        for wait in waits:
+            try:
+                wait()
+            except error as reason:
+                assert "at interpreter finalization" in str(reason), reason
+            else:
+                raise AssertionError(wait)
+        assert not lock.acquire(timeout=0.01)
+        assert free.acquire()
+waiter = Waiter()
+"""
+
+PROGRAMS = {"waits at exit": WAIT_AT_EXIT, "blocked": BLOCKED, "busy": BUSY, "tasks": TASKS, "woken at exit": WAKE_AT_EXIT}
 
 
 @pytest.mark.timeout(300)

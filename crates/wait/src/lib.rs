@@ -6,6 +6,7 @@
 //! the states, the transitions and the argument that no wake-up is lost; comments name its sections.
 
 mod block;
+mod gate;
 mod latch;
 mod seam;
 #[cfg(not(loom))]
@@ -16,6 +17,7 @@ mod waiter;
 mod wakes;
 
 pub use block::{Driver, Outcome, Plain, block};
+pub use gate::{Gate, Passage};
 pub use latch::Latch;
 pub use seam::atomic;
 #[cfg(not(loom))]
