@@ -41,23 +41,29 @@ impl PyRLock {
     }
 }
 
-/// Arguments never had a meaning; Python 3.15 is the first to refuse them.
+/// Arguments never had a meaning; Python 3.15 is the first to refuse them, in the words of a Python function.
 #[cfg(Py_3_15)]
-fn refuse_arguments(_py: Python<'_>) -> PyResult<()> {
-    Err(pyo3::exceptions::PyTypeError::new_err("RLock() takes no arguments"))
+fn refuse_arguments(arguments: &Bound<'_, PyTuple>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    let keyword = keywords.and_then(|keywords| keywords.keys().into_iter().next());
+    let fault = match (keyword, arguments.len()) {
+        (Some(keyword), _) => format!("got an unexpected keyword argument '{keyword}'"),
+        (None, 1) => "takes 0 positional arguments but 1 was given".to_owned(),
+        (None, count) => format!("takes 0 positional arguments but {count} were given"),
+    };
+    Err(pyo3::exceptions::PyTypeError::new_err(format!("RLock() {fault}")))
 }
 
 /// Arguments never had a meaning; Python 3.15 is the first to refuse them.
 #[cfg(not(Py_3_13))]
 #[allow(clippy::unnecessary_wraps, reason = "later versions of Python have an error here")]
-fn refuse_arguments(_py: Python<'_>) -> PyResult<()> {
+fn refuse_arguments(_arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
     Ok(())
 }
 
 /// Arguments never had a meaning; Python 3.15 is the first to refuse them.
 #[cfg(all(Py_3_13, not(Py_3_15)))]
-fn refuse_arguments(py: Python<'_>) -> PyResult<()> {
-    python::warn_deprecated(py, c"Passing arguments to RLock is deprecated and will be removed in 3.15")
+fn refuse_arguments(arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    python::warn_deprecated(arguments.py(), c"Passing arguments to RLock is deprecated and will be removed in 3.15")
 }
 
 impl Acquirable for PyRLock {
@@ -98,7 +104,7 @@ impl PyRLock {
         // A subclass may have an `__init__` with arguments of its own.
         let is_given_any = !arguments.is_empty() || keywords.is_some_and(|keywords| !keywords.is_empty());
         if is_given_any && class.is(class.py().get_type::<Self>()) {
-            refuse_arguments(class.py())?;
+            refuse_arguments(arguments, keywords)?;
         }
         Ok(Self::create())
     }
