@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import signal
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from cpython import environment, expected, report, suite_process
-from cpython.suites import SUITES
+from cpython import environment, expected, repetition, report, side_by_side, suites
+from cpython.suite_process import Order, Outcome
 
 EXPECTED = Path(__file__).resolve().parent / "expected.toml"
 
@@ -24,7 +27,14 @@ def arguments() -> argparse.Namespace:
         "suites",
         nargs="*",
         metavar="SUITE",
-        help="only these (default: all): " + ", ".join(suite.name for suite in SUITES),
+        help="only these, of any group; a pattern such as 'spawn.*' names several: "
+        + ", ".join(suite.name for suite in suites.SUITES),
+    )
+    parser.add_argument(
+        "--group",
+        action="append",
+        choices=(*suites.GROUPS, "all"),
+        help=f"which suites; may be given several times (default: {suites.THREADS})",
     )
     parser.add_argument("--only", default="", metavar="TEXT", help="only tests whose id contains TEXT")
     parser.add_argument(
@@ -40,24 +50,104 @@ def arguments() -> argparse.Namespace:
         help="replace nothing, to see what the standard library does with the same tests",
     )
     parser.add_argument(
+        "--repeat",
+        action="store_true",
+        help="run each unexpected failure once more, alone, on threefold and on the standard library, and say what it did",
+    )
+    parser.add_argument(
         "--test-seconds", type=float, default=120.0, metavar="SECONDS", help="limit for one test (default: 120)"
     )
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        default=1,
+        metavar="COUNT",
+        help="suites at a time (default: 1); those of processes mostly wait, two for each core do no harm",
+    )
+    parser.add_argument("--classes", action="store_true", help="print what each class of tests did")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write each test's outcome and seconds to FILE")
     parser.add_argument(
         "--verbose",
         action="store_true",
         help="print each suite's slowest tests, and the whole log of suites with failures",
     )
     chosen = parser.parse_args()
-    unknown = set(chosen.suites) - {suite.name for suite in SUITES}
-    if unknown:
-        parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(suite.name for suite in SUITES)}")
+    for pattern in chosen.suites:
+        if not suites.chosen([pattern], []):
+            parser.error(f"no suite {pattern}; there are {', '.join(suite.name for suite in suites.SUITES)}")
+    groups = chosen.group or [suites.THREADS]
+    chosen.suites = suites.chosen(chosen.suites, list(suites.GROUPS) if "all" in groups else groups)
     return chosen
+
+
+def run_suites(chosen: argparse.Namespace, order: Order, exceptions: list[expected.ExpectedFailure]) -> list[Outcome]:
+    """Run the chosen suites, print a row for each, and return their outcomes."""
+    runnable = []
+    for suite in chosen.suites:
+        if not suite.present():
+            print(f"{suite.name:<{report.NAME_WIDTH}}  not in the test package of this Python")
+        elif suite.name != "lock_tests" or not chosen.standard_library:
+            runnable.append(suite)
+    outcomes = []
+    with contextlib.closing(side_by_side.run_all(runnable, order, chosen.jobs)) as results:
+        for outcome in results:
+            outcome.unexpected = expected.judge(outcome.outcomes, exceptions)
+            print(report.row(outcome.suite.name, report.numbers(outcome), outcome.seconds), flush=True)
+            if chosen.verbose:
+                report.print_slowest(outcome)
+            outcomes.append(outcome)
+    return outcomes
+
+
+def print_results(chosen: argparse.Namespace, outcomes: list[Outcome]) -> None:
+    """Print and write what the suites did, all but the judgement."""
+    print(report.total(outcomes))
+    if chosen.classes:
+        report.print_classes(outcomes)
+    for outcome in outcomes:
+        report.print_failures(outcome, is_verbose=chosen.verbose)
+    for outcome in outcomes:
+        report.print_remains(outcome)
+    if chosen.json:
+        found = {
+            "python": environment.version(),
+            "suites": {outcome.suite.name: record(outcome) for outcome in outcomes},
+        }
+        chosen.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
+def record(outcome: Outcome) -> dict[str, object]:
+    """Return what `--json` writes of a suite: its seconds, and each test's outcome and seconds."""
+    tests = {name: [result, round(outcome.durations[name], 2)] for name, result in outcome.outcomes.items()}
+    return {"seconds": round(outcome.seconds, 1), "tests": tests}
+
+
+def activation(chosen: argparse.Namespace, order: Order) -> tuple[set[str], str]:
+    """Find out which parts the package replaces, for the order, and which types under test are its own.
+
+    Returns:
+        Those types as `module:name`, and what is wrong with a process of this run; empty if all is well.
+    """
+    subjects = [suite.subject for suite in chosen.suites if suite.subject]
+    try:
+        order.parts, present = environment.abilities(order.interpreter, subjects)
+    except RuntimeError as error:
+        return set(), str(error)
+    return present, environment.fault(order.interpreter, order.parts)
+
+
+def end_orderly(number: int, _: object) -> None:
+    """End with all that was started: whoever ends this run, as the gate does at its limit, ends the suites too."""
+    # A second signal, since the first often goes to the whole process group, must not break off the cleaning up.
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
 
 
 def main() -> int:
     """Run the suites and print the table; return the exit status."""
     # A shell that starts this in the background has it ignored, and all children with it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, end_orderly)
     chosen = arguments()
     python = environment.version()
     if not environment.has_suites():
@@ -68,36 +158,29 @@ def main() -> int:
     is_ours = not chosen.standard_library
     exceptions, entries = expected.read(EXPECTED, python) if is_ours else ([], 0)
     with tempfile.TemporaryDirectory(prefix="threefold-conformance-") as folder:
-        interpreter = environment.make(Path(folder), chosen.package.resolve(), is_ours)
-        if is_ours and (fault := environment.fault(interpreter)):
+        package = chosen.package.resolve()
+        interpreter = environment.make(Path(folder, "chosen"), package, is_ours)
+        order = Order(interpreter, "", chosen.test_seconds, chosen.only)
+        present, fault = activation(chosen, order) if is_ours else (set(), "")
+        if fault:
             print(f"conformance: a child of this run does not start on threefold: {fault}", file=sys.stderr)
             return 1
         print(
             f"CPython {python} suites on {'threefold' if is_ours else 'the standard library'}\n{report.heading()}",
             flush=True,
         )
-        outcomes = []
-        for suite in SUITES:
-            if (chosen.suites and suite.name not in chosen.suites) or (suite.name == "lock_tests" and not is_ours):
-                continue
-            if not suite.present():
-                print(f"{suite.name:<27}  not in the test package of this Python")
-                continue
-            outcome = suite_process.run(suite, interpreter, chosen.test_seconds, chosen.only)
-            outcome.unexpected = expected.judge(outcome.outcomes, exceptions)
-            print(report.row(suite.name, report.numbers(outcome), outcome.seconds), flush=True)
-            if chosen.verbose:
-                report.print_slowest(outcome)
-            outcomes.append(outcome)
-    print(report.total(outcomes))
-    for outcome in outcomes:
-        report.print_failures(outcome, is_verbose=chosen.verbose)
+        outcomes = run_suites(chosen, order, exceptions)
+        if chosen.repeat and any(outcome.unexpected for outcome in outcomes):
+            standard = replace(order, interpreter=environment.make(Path(folder, "standard"), package, False))
+            for outcome in outcomes:
+                outcome.repeated = repetition.repeat(outcome, outcome.unexpected, order, standard)
+    print_results(chosen, outcomes)
     if not is_ours:
         return int(any(outcome.unexpected for outcome in outcomes))
     report.print_exceptions(exceptions, entries)
-    found = report.faults(outcomes, exceptions)
-    for fault in found:
-        print(f"FAULT: {fault}")
+    found = report.faults(outcomes, exceptions, present)
+    for sentence in found:
+        print(f"FAULT: {sentence}")
     return int(bool(found))
 
 

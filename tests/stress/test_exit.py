@@ -121,7 +121,13 @@ class Waiter:
 waiter = Waiter()
 """
 
-PROGRAMS = {"waits at exit": WAIT_AT_EXIT, "blocked": BLOCKED, "busy": BUSY, "tasks": TASKS, "woken at exit": WAKE_AT_EXIT}
+PROGRAMS = {
+    "waits at exit": WAIT_AT_EXIT,
+    "blocked": BLOCKED,
+    "busy": BUSY,
+    "tasks": TASKS,
+    "woken at exit": WAKE_AT_EXIT,
+}
 
 
 @pytest.mark.timeout(300)

@@ -9,7 +9,15 @@ from types import ModuleType
 
 from . import hits
 
-WATCHED = ("threading", "queue")
+WATCHED = (
+    "threading",
+    "queue",
+    "multiprocessing.queues",
+    "multiprocessing.synchronize",
+    "multiprocessing.connection",
+    "multiprocessing.pool",
+    "concurrent.futures.process",
+)
 
 
 class Watcher:

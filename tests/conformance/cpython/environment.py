@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,19 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
-PARTS = "threading,queue,futures"
+# What is asked of an interpreter: the parts that `threefold run` replaces, and which of the types after it are threefold's own.
+QUESTION = """
+import importlib, json, sys
+from threefold import _activate
+def is_ours(subject):
+    module, name = subject.split(":")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError:
+        return False
+    return getattr(found, "__module__", "").split(".")[0] == "threefold"
+print(json.dumps([",".join(_activate.PARTS), [subject for subject in sys.argv[1:] if is_ours(subject)]]))
+"""
 
 
 def package_folder() -> Path:
@@ -44,20 +57,45 @@ def make(folder: Path, package: Path, is_activated: bool) -> Path:
     return interpreter
 
 
-def suite_variables(hits: Path, temporary: Path) -> dict[str, str]:
-    """Return the environment variables of a suite: those of this process without Python's and threefold's own."""
+def abilities(interpreter: Path, subjects: list[str]) -> tuple[str, set[str]]:
+    """Return the parts that the package can put into the standard library, and which of some types are its own.
+
+    Args:
+        interpreter: the one with the conformance boot.
+        subjects: types as `module:name`.
+
+    Raises:
+        RuntimeError: the package cannot be imported there; says why.
+    """
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("THREEFOLD")}
+    command = [interpreter, "-I", "-c", QUESTION, *subjects]
+    child = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=60)
+    if child.returncode:
+        raise RuntimeError(child.stderr.strip()[-2000:])
+    parts, present = json.loads(child.stdout)
+    return parts, set(present)
+
+
+def suite_variables(hits: Path, temporary: Path, parts: str) -> dict[str, str]:
+    """Return the environment variables of a suite: those of this process without Python's and threefold's own.
+
+    Args:
+        hits: file of the hit counter.
+        temporary: folder for temporary files.
+        parts: what is to be replaced; without effect where nothing is activated.
+    """
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "THREEFOLD", "VIRTUAL_ENV"))
     }
-    return kept | {"THREEFOLD_RUN": PARTS, "THREEFOLD_CONFORMANCE_HITS": str(hits), "TMPDIR": str(temporary)}
+    return kept | {"THREEFOLD_RUN": parts, "THREEFOLD_CONFORMANCE_HITS": str(hits), "TMPDIR": str(temporary)}
 
 
-def fault(interpreter: Path) -> str:
+def fault(interpreter: Path, parts: str) -> str:
     """Return what is wrong with an isolated child process (an error, a type that is not ours); empty if all is well."""
     code = (
         "import threading, queue; print(threading.Lock.__module__.split('.')[0], queue.Queue.__module__.split('.')[0])"
     )
-    variables = os.environ | {"THREEFOLD_RUN": PARTS, "THREEFOLD_VERBOSE": "1"}
+    variables = os.environ | {"THREEFOLD_RUN": parts, "THREEFOLD_VERBOSE": "1"}
     child = subprocess.run([interpreter, "-I", "-c", code], env=variables, capture_output=True, text=True, timeout=60)
     return "" if child.stdout == "threefold threefold\n" else (child.stdout + child.stderr).strip()[-2000:]
 

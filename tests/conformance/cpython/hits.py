@@ -50,7 +50,7 @@ class Watched(ModuleType):
         # The helpers are default arguments, because the interpreter still reads `threading._shutdown` while globals go away.
         value = plain(self, name)
         if ours(value) or (name == "Thread" and ours(value.start)):
-            note(name)
+            note(f"{plain(self, '__name__')}.{name}")
         return value
 
 

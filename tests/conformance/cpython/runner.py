@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import resource
 import sys
 import threading
 import time
@@ -35,6 +36,7 @@ class Recorder(unittest.TestResult):
         self.outcome = "passed"
         self.text = ""
         self.begin = 0.0
+        self.previous: unittest.TestCase | None = None
 
     def write(self, **fields: object) -> None:
         """Write one line."""
@@ -44,6 +46,9 @@ class Recorder(unittest.TestResult):
     def startTest(self, test: unittest.TestCase) -> None:
         """Say which test begins, and start its time limit."""
         super().startTest(test)
+        if type(test) is not type(self.previous):
+            self.look_behind()
+        self.previous = test
         self.outcome, self.text = "passed", ""
         support.environment_altered = False
         self.begin = time.monotonic()
@@ -61,6 +66,14 @@ class Recorder(unittest.TestResult):
                 "the test left a thread, a child process or an error behind (see the log)",
             )
         self.write(id=test.id(), outcome=self.outcome, text=self.text, seconds=time.monotonic() - self.begin)
+        support.environment_altered = False
+
+    def look_behind(self) -> None:
+        """Write that the fixtures of the class before have found threads, processes or objects which its tests left behind."""
+        if self.previous is not None and support.environment_altered:
+            name = f"{type(self.previous).__module__}.{type(self.previous).__qualname__}"
+            self.write(id=f"after {name}", outcome="left behind", text="see the log")
+        support.environment_altered = False
 
     def note(self, test: unittest.TestCase, outcome: str, text: str) -> None:
         """Keep an outcome for stopTest; errors of a whole class or module have no test to end."""
@@ -142,21 +155,22 @@ def already_done(results: str) -> set[str]:
     return {line["id"] for line in lines if "id" in line}
 
 
-def main(name: str, results: str, test_seconds: float, only: str) -> None:
+def main(order: str) -> None:
     """Run a suite without the tests that an earlier process has already done.
 
     Args:
-        name: the suite's name.
-        results: file to which the lines are added.
-        test_seconds: limit for one test.
-        only: part of a test id, to run just some tests; empty for all.
+        order: JSON: `suite`, its name; `results`, the file to which the lines are added; `test_seconds`, limit for one
+            test; `only`, part of a test id, to run just some tests, empty for all; `identifiers`, exact ids, or null for all.
     """
+    wanted = json.loads(order)
     faulthandler.enable()
+    # A hung process is ended by a signal that writes its stacks, and would leave its memory in a file.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     support.verbose = 0
     # Tests with many threads ask for the sum of their stacks as memory, of which they touch next to nothing.
     support.set_memlimit("6G")
-    suite = next(suite for suite in SUITES if suite.name == name)
-    done = already_done(results)
+    suite = next(suite for suite in SUITES if suite.name == wanted["suite"])
+    done = already_done(wanted["results"])
     prepare()
 
     def unraisable(error: Any, show: Any = sys.unraisablehook) -> None:
@@ -164,13 +178,17 @@ def main(name: str, results: str, test_seconds: float, only: str) -> None:
         show(error)
 
     sys.unraisablehook = unraisable
-    with Path(results).open("a", encoding="utf-8") as file:
-        recorder = Recorder(file, test_seconds)
-        identifiers = ((test.id(), test) for test in flat(load(suite)))
-        selected = (test for name, test in identifiers if suite.contains(name) and name not in done and only in name)
-        unittest.TestSuite(selected).run(recorder)
+    with Path(wanted["results"]).open("a", encoding="utf-8") as file:
+        recorder = Recorder(file, wanted["test_seconds"])
+        selected = [
+            (name, test)
+            for name, test in ((test.id(), test) for test in flat(load(suite)))
+            if suite.contains(name)
+            and wanted["only"] in name
+            and (wanted["identifiers"] is None or name in wanted["identifiers"])
+        ]
+        # A module may bind the same test twice.
+        recorder.write(selected=len({name for name, _ in selected}))
+        unittest.TestSuite(test for name, test in selected if name not in done).run(recorder)
+        recorder.look_behind()
         recorder.write(end=True)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4])

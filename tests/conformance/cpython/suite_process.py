@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import tempfile
@@ -13,12 +12,35 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import environment, hits
+from . import environment, hits, leftovers
 from .suites import Suite
 
 # A suite is started again after a hang or a crash, without the tests already done; more than this is not worth waiting for.
-STARTS = 4
+STARTS = 6
 EXIT_SECONDS = 30.0
+# How long helpers of the standard library (resource tracker, fork server) may take to see that their program has ended.
+GRACE_SECONDS = 2.0
+# How often adopted orphans are reaped; tests wait for processes to vanish.
+REAP_SECONDS = 0.1
+
+
+@dataclass
+class Order:
+    """How suites are to be run.
+
+    Args:
+        interpreter: the one with the conformance boot.
+        parts: what threefold replaces.
+        test_seconds: limit for one test.
+        only: part of a test id, to run just some tests; empty for all.
+        identifiers: exact test ids, to run just these; None for all.
+    """
+
+    interpreter: Path
+    parts: str
+    test_seconds: float
+    only: str = ""
+    identifiers: list[str] | None = None
 
 
 @dataclass
@@ -32,44 +54,40 @@ class Outcome:
     hits: Counter[str] = field(default_factory=Counter)
     processes: int = 0
     seconds: float = 0.0
+    selected: int = 0
     log: str = ""
+    left_over: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
+    repeated: dict[str, str] = field(default_factory=dict)
 
     def count(self, outcome: str) -> int:
         """Return how many tests ended so."""
         return sum(1 for value in self.outcomes.values() if value == outcome)
 
+    def left_behind(self) -> list[str]:
+        """Return the classes after which threads, processes or objects were found."""
+        return [name.removeprefix("after ") for name, value in self.outcomes.items() if value == "left behind"]
 
-def run(suite: Suite, interpreter: Path, test_seconds: float, only: str) -> Outcome:
+
+def run(suite: Suite, order: Order) -> Outcome:
     """Run a suite and return its outcome.
 
     Args:
         suite: which.
-        interpreter: the one with the conformance boot.
-        test_seconds: limit for one test.
-        only: part of a test id, to run just some tests; empty for all.
+        order: with what, and how much of it.
     """
     outcome = Outcome(suite)
     begin = time.monotonic()
+    leftovers.adopt_orphans()
     with tempfile.TemporaryDirectory(prefix="threefold-conformance-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         results, hit_file, log = (folder / file for file in ("results", "hits", "log"))
         for file in (results, hit_file, log):
             file.touch()
         (folder / "work").mkdir()
-        command = [
-            interpreter,
-            "-X",
-            "faulthandler",
-            "-m",
-            "cpython.runner",
-            suite.name,
-            results,
-            str(test_seconds),
-            only,
-        ]
+        command = _command(suite, order, results)
         for _ in range(STARTS):
-            ending = _start(command, folder, log, suite.seconds - (time.monotonic() - begin))
+            ending = _start(command, folder, order.parts, suite.seconds - (time.monotonic() - begin), outcome)
             unfinished = _read(results, outcome)
             if unfinished is None and ending is None:
                 break
@@ -90,31 +108,59 @@ def run(suite: Suite, interpreter: Path, test_seconds: float, only: str) -> Outc
     return outcome
 
 
-def _start(command: list[object], folder: Path, log: Path, seconds: float) -> str | None:
+def _command(suite: Suite, order: Order, results: Path) -> list[str]:
+    what = {
+        "suite": suite.name,
+        "results": str(results),
+        "test_seconds": order.test_seconds,
+        "only": order.only,
+        "identifiers": order.identifiers,
+    }
+    return [str(order.interpreter), "-X", "faulthandler", "-m", "cpython", json.dumps(what)]
+
+
+def _start(command: list[str], folder: Path, parts: str, seconds: float, outcome: Outcome) -> str | None:
     """Run the process to its end, or to the limit; return how it ended if that was not well."""
-    with log.open("ab") as output:
+    with (folder / "log").open("ab") as output:
         process = subprocess.Popen(
-            [str(part) for part in command],
+            command,
             cwd=folder / "work",
-            env=environment.suite_variables(folder / "hits", folder / "work"),
+            env=environment.suite_variables(folder / "hits", folder / "work", parts),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
+        is_hung, is_over = False, False
         try:
-            status = process.wait(max(seconds, 1.0))
-            return None if status == 0 else f"ended with status {status} (1 after a test's time limit)"
+            status = _wait(process, max(seconds, 1.0))
+            is_hung, is_over = status != 0, status == 0
+            return f"ended with status {status} (1 after a test's time limit)" if is_hung else None
         except subprocess.TimeoutExpired:
+            is_hung = True
             # faulthandler answers SIGABRT with the stacks of all threads.
             process.send_signal(signal.SIGABRT)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(EXIT_SECONDS)
             return f"not at its end after {seconds:.0f} s"
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            if is_hung:
+                leftovers.show_stacks()
+            left = leftovers.end(GRACE_SECONDS if is_over else 0.0)
+            if is_over:
+                outcome.left_over += left
             process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], seconds: float) -> int:
+    deadline = time.monotonic() + seconds
+    while True:
+        leftovers.reap(except_for=process.pid)
+        try:
+            return process.wait(REAP_SECONDS)
+        except subprocess.TimeoutExpired:
+            if time.monotonic() > deadline:
+                raise
 
 
 def _read(results: Path, outcome: Outcome) -> str | None:
@@ -129,8 +175,10 @@ def _read(results: Path, outcome: Outcome) -> str | None:
             outcome.texts[line["id"]] = line["text"]
             outcome.durations[line["id"]] = line.get("seconds", 0.0)
             unfinished = None if line["id"] == unfinished else unfinished
+        elif "selected" in line:
+            outcome.selected = line["selected"]
     return unfinished
 
 
-def _tail(log: Path, lines: int = 60) -> str:
+def _tail(log: Path, lines: int = 120) -> str:
     return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])

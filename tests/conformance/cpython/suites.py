@@ -6,6 +6,13 @@ import fnmatch
 import importlib.util
 from dataclasses import dataclass
 
+THREADS = "threads"
+PROCESSES = "processes"
+MANAGERS = "managers"
+GROUPS = (THREADS, PROCESSES, MANAGERS)
+
+START_METHODS = ("fork", "spawn", "forkserver")
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -14,15 +21,21 @@ class Suite:
     Args:
         name: how the row and the command line call it.
         modules: names of test modules; those the interpreter does not have are left out.
-        without: patterns of test ids that are about something threefold does not replace.
+        group: the group it is run with.
+        within: patterns of the test ids that belong to it.
+        without: patterns of the test ids that do not, all the same.
         low_level: whether the module's own `import _thread` sees our Lock and RLock (see README.md).
+        subject: a type, as `module:name`, that the tests must be seen to use as soon as threefold has it.
         seconds: limit for the whole suite.
     """
 
     name: str
     modules: tuple[str, ...]
+    group: str = THREADS
+    within: tuple[str, ...] = ("*",)
     without: tuple[str, ...] = ()
     low_level: bool = False
+    subject: str = ""
     seconds: float = 300
 
     def present(self) -> list[str]:
@@ -31,13 +44,34 @@ class Suite:
 
     def contains(self, identifier: str) -> bool:
         """Tell whether a test belongs to the suite."""
-        return not any(fnmatch.fnmatchcase(identifier, pattern) for pattern in self.without)
+        return _matches(identifier, self.within) and not _matches(identifier, self.without)
+
+
+def chosen(patterns: list[str], groups: list[str]) -> list[Suite]:
+    """Return the suites whose names match a pattern, or without patterns those of some groups."""
+    if patterns:
+        return [suite for suite in SUITES if _matches(suite.name, tuple(patterns))]
+    return [suite for suite in SUITES if suite.group in groups]
+
+
+def _matches(text: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatchcase(text, pattern) for pattern in patterns)
+
+
+def _exists(module: str) -> bool:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ImportError:
+        return False
+    # The package itself would load its process tests too: its modules are named one by one.
+    return spec is not None and (module == "test" or spec.submodule_search_locations is None)
 
 
 # Pools of processes and of interpreters share these modules with the pool of threads.
-OTHER_POOLS = ("*.ProcessPool*", "*.InterpreterPool*", "*.FailingInitializerResourcesTest.*")
+PROCESS_POOLS = ("*.ProcessPool*", "*.FailingInitializerResourcesTest.*")
+OTHER_POOLS = (*PROCESS_POOLS, "*.InterpreterPool*")
 
-SUITES = (
+THREAD_SUITES = (
     Suite("test_queue", ("test.test_queue",)),
     Suite("lock_tests", ("cpython.lock_suites",)),
     Suite("test_threading", ("test.test_threading",), seconds=600),
@@ -63,11 +97,44 @@ SUITES = (
     ),
 )
 
+# The classes of the multiprocessing tests are named after what they are about.
+KINDS = {
+    "processes": (PROCESSES, ("*.WithProcesses*",), ()),
+    "misc": (PROCESSES, ("*",), ("*.WithProcesses*", "*.WithThreads*", "*.WithManager*")),
+    "threads": (MANAGERS, ("*.WithThreads*",), ()),
+    "manager": (MANAGERS, ("*.WithManager*",), ()),
+}
 
-def _exists(module: str) -> bool:
-    try:
-        spec = importlib.util.find_spec(module)
-    except ImportError:
-        return False
-    # The package itself would load its process tests too: its modules are named one by one.
-    return spec is not None and (module == "test" or spec.submodule_search_locations is None)
+MULTIPROCESSING_SUITES = tuple(
+    Suite(
+        f"{method}.{kind}",
+        (f"cpython.multiprocessing_{method}",),
+        group,
+        within,
+        without,
+        subject="threefold.multiprocessing:Queue" if kind == "processes" else "",
+        seconds=900,
+    )
+    for method in START_METHODS
+    for kind, (group, within, without) in KINDS.items()
+)
+
+PROCESS_POOL_SUITES = tuple(
+    Suite(module, modules, PROCESSES, PROCESS_POOLS, subject="threefold.futures:ProcessPoolExecutor", seconds=600)
+    for module, modules in {
+        # One module in 3.11, which has the tests of all the rows.
+        "test_process_pool": ("test.test_concurrent_futures", "test.test_concurrent_futures.test_process_pool"),
+        "test_wait": ("test.test_concurrent_futures.test_wait",),
+        "test_as_completed": ("test.test_concurrent_futures.test_as_completed",),
+        "test_init": ("test.test_concurrent_futures.test_init",),
+        "test_shutdown": ("test.test_concurrent_futures.test_shutdown",),
+        "test_deadlock": ("test.test_concurrent_futures.test_deadlock",),
+    }.items()
+)
+
+SUITES = (
+    *THREAD_SUITES,
+    *MULTIPROCESSING_SUITES,
+    Suite("test_multiprocessing_main_handling", ("test.test_multiprocessing_main_handling",), PROCESSES, seconds=600),
+    *PROCESS_POOL_SUITES,
+)
