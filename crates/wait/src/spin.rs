@@ -12,36 +12,95 @@ use std::time::Duration;
 
 use threefold_sys::clock::Instant;
 
-/// The longest look.
+/// The longest look of a thread whose looks pay.
 const LONGEST: Duration = Duration::from_micros(20);
-/// A thread whose looks have not paid takes the next one after this many waits.
+/// A thread whose looks have not paid takes the next one after this many waits; if it does not pay either, after twice
+/// as many, and so on.
 const RETRY_AFTER: u32 = 32;
+/// The most waits without a look.
+const RETRY_AFTER_AT_MOST: u32 = 1024;
+/// How long that one is: longer than it takes to wake the other thread, and its processor, from sleep.
+const PROBE: Duration = Duration::from_micros(80);
+/// Looks of that length after one that has paid: until the other thread takes such a look as well, and finds this one awake.
+const PROBE_COUNT: u32 = 2 * RETRY_AFTER;
 /// Steps between no look at all and the longest.
 const MOST_HOPE: u32 = 4;
 
+/// What a thread has learned from its looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Experience {
+    /// How much a look may cost, in steps.
+    hope: u32,
+    /// Waits since the last look.
+    skipped: u32,
+    /// Waits after which there is one in any case.
+    retry_after: u32,
+    /// How many looks may be as long as a probe.
+    probes: u32,
+}
+
+impl Experience {
+    const NONE: Self = Self { hope: MOST_HOPE, skipped: 0, retry_after: RETRY_AFTER, probes: 0 };
+
+    /// How long the next look may be, if there is to be one.
+    fn next(&mut self) -> Option<Duration> {
+        if self.hope == 0 {
+            if self.skipped < self.retry_after {
+                self.skipped += 1;
+                return None;
+            }
+            self.probes = PROBE_COUNT;
+        }
+        self.skipped = 0;
+        Some(if self.probes > 0 { PROBE } else { LONGEST * self.hope / MOST_HOPE })
+    }
+
+    fn paid(&mut self) {
+        self.hope = if self.probes > 0 { MOST_HOPE } else { (self.hope + 1).min(MOST_HOPE) };
+        self.retry_after = RETRY_AFTER;
+        self.probes = self.probes.saturating_sub(1);
+    }
+
+    fn did_not_pay(&mut self) {
+        if self.hope == 0 {
+            self.retry_after = (self.retry_after * 2).min(RETRY_AFTER_AT_MOST);
+        }
+        self.hope /= 2;
+        self.probes = 0;
+    }
+}
+
 thread_local! {
-    /// How much a look may cost this thread, in steps; and how many waits ago the last one was.
-    static HOPE: Cell<(u32, u32)> = const { Cell::new((MOST_HOPE, 0)) };
+    static EXPERIENCE: Cell<Experience> = const { Cell::new(Experience::NONE) };
 }
 
 /// Looks at `word` while it is `unchanged`, for a time that experience allows; returns whether it changed.
 pub(crate) fn look(word: &AtomicU32, unchanged: u32) -> bool {
-    let (hope, skipped) = HOPE.get();
-    if !has_company() || (hope == 0 && skipped < RETRY_AFTER) {
-        HOPE.set((hope, skipped.saturating_add(1)));
-        return false;
-    }
-    let end = Instant::now().after(LONGEST * hope.max(1) / MOST_HOPE);
+    let mut experience = EXPERIENCE.get();
+    let length = if has_company() { experience.next() } else { None };
+    let has_changed = length.is_some_and(|length| {
+        let has_changed = changes_within(length, word, unchanged);
+        if has_changed {
+            experience.paid();
+        } else {
+            experience.did_not_pay();
+        }
+        has_changed
+    });
+    EXPERIENCE.set(experience);
+    has_changed
+}
+
+fn changes_within(length: Duration, word: &AtomicU32, unchanged: u32) -> bool {
+    let end = Instant::now().after(length);
     loop {
         for _ in 0..16 {
             if word.load(Ordering::Acquire) != unchanged {
-                HOPE.set(((hope + 1).min(MOST_HOPE), 0));
                 return true;
             }
             std::hint::spin_loop();
         }
         if Instant::now() >= end {
-            HOPE.set((hope / 2, 0));
             return false;
         }
     }
@@ -65,4 +124,48 @@ fn has_company() -> bool {
         PROCESSORS.store(count, Ordering::Relaxed);
     }
     count > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets `count` waits pass and returns the looks among them, none of which pays.
+    fn looks_in_vain(experience: &mut Experience, count: u32) -> Vec<(u32, Duration)> {
+        let mut looks = Vec::new();
+        for number in 0..count {
+            if let Some(length) = experience.next() {
+                experience.did_not_pay();
+                looks.push((number, length));
+            }
+        }
+        looks
+    }
+
+    #[test]
+    fn looks_that_do_not_pay_become_short_and_then_rare() {
+        let mut experience = Experience::NONE;
+        let first = looks_in_vain(&mut experience, 3);
+        assert_eq!(first, [(0, LONGEST), (1, LONGEST / 2), (2, LONGEST / 4)]);
+        let probes = looks_in_vain(&mut experience, 32 + 1 + 64 + 1 + 128 + 1);
+        assert_eq!(probes, [(32, PROBE), (97, PROBE), (226, PROBE)]);
+        let rare = looks_in_vain(&mut experience, 100_000).len();
+        assert!((90..110).contains(&rare), "{rare}");
+    }
+
+    #[test]
+    fn a_probe_that_pays_is_followed_by_looks_as_long_until_the_other_thread_has_had_its_own() {
+        let mut experience = Experience::NONE;
+        looks_in_vain(&mut experience, 35);
+        for _ in 0..PROBE_COUNT {
+            assert_eq!(experience.next(), Some(PROBE));
+            experience.paid();
+        }
+        assert_eq!(experience, Experience::NONE);
+        assert_eq!(experience.next(), Some(LONGEST));
+        experience.did_not_pay();
+        assert_eq!(experience.next(), Some(LONGEST / 2));
+        experience.paid();
+        assert_eq!(experience.hope, 3);
+    }
 }
