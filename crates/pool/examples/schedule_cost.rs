@@ -1,6 +1,6 @@
 //! Measures what a decision costs: the life of a job, with 2 and with 64 workers, alone and behind many that wait.
 //!
-//! `cargo run --release -p threefold-pool --example cost`
+//! `cargo run --release -p threefold-pool --example schedule_cost`
 
 use std::io::Write;
 use std::num::NonZeroUsize;
