@@ -4,6 +4,7 @@
 //! Ctrl-C. This one returns [`Woke::Interrupted`] instead.
 
 use std::sync::atomic::AtomicU32;
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::thread::futex;
@@ -34,6 +35,15 @@ pub fn wait(word: &AtomicU32, expected: u32, deadline: Option<Instant>) -> Woke 
         // EINTR; any other error would be a programming error, and looking again is safe.
         Err(_) => Woke::Interrupted,
     }
+}
+
+/// Sleeps for `duration`, or until a signal: for what nobody announces.
+///
+/// # Blocking
+/// For that long.
+pub fn pause(duration: Duration) {
+    let never_woken = AtomicU32::new(0);
+    let _timed_out = wait(&never_woken, 0, Some(Instant::now().after(duration)));
 }
 
 /// Wakes one thread that sleeps on `word`.

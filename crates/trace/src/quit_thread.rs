@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use threefold_sys::clock::Instant;
 use threefold_sys::{fork, futex, signal, slot};
 
 use crate::{read, report, table};
@@ -92,12 +91,11 @@ pub fn before_fork() {
 /// asks the kernel.
 fn await_end(kernel_id: u32) {
     let entry = PathBuf::from(format!("/proc/self/task/{kernel_id}"));
-    let never_woken = AtomicU32::new(0);
     for _ in 0..MOST_PAUSES {
         if !entry.exists() {
             return;
         }
-        let _timed_out = futex::wait(&never_woken, 0, Some(Instant::now().after(PAUSE)));
+        futex::pause(PAUSE);
     }
 }
 

@@ -14,6 +14,14 @@ use threefold_sys::{fork, futex};
 /// that come back while it ends) keeps nobody out.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// The half of a gate's word that counts.
+const COUNT: u64 = u32::MAX as u64;
+
+/// The other half, as it is now.
+fn generation() -> u64 {
+    u64::from(fork::generation()) << 32
+}
+
 /// A gate for some threads at a time.
 #[derive(Debug)]
 pub struct Gate {
@@ -49,7 +57,7 @@ impl Gate {
     }
 
     fn try_enter(&self, width: u32) -> bool {
-        let generation = u64::from(fork::generation()) << 32;
+        let generation = generation();
         let entered = |inside: u64| {
             let count = if inside & !COUNT == generation { inside & COUNT } else { 0 };
             (count < u64::from(width)).then_some(generation | (count + 1))
@@ -76,12 +84,10 @@ impl Gate {
     }
 }
 
-const COUNT: u64 = u32::MAX as u64;
-
 impl Drop for Passage<'_> {
     #[inline]
     fn drop(&mut self) {
-        let generation = u64::from(fork::generation()) << 32;
+        let generation = generation();
         // A thread that has forked in between leaves nothing: its parent's passage is not counted here.
         let left = |inside: u64| (inside & !COUNT == generation && inside & COUNT > 0).then(|| inside - 1);
         let _forked = self.0.inside.fetch_update(Ordering::SeqCst, Ordering::Relaxed, left);

@@ -52,11 +52,7 @@ impl<T: Default> Default for Latch<T> {
 #[cfg(not(loom))]
 mod held_up {
     use std::cell::Cell;
-    use std::sync::atomic::AtomicU32;
     use std::time::Duration;
-
-    use threefold_sys::clock::Instant;
-    use threefold_sys::futex;
 
     /// Looks before a thread lets others run: longer than any latch is closed by a thread that runs.
     const LOOKS: u32 = 64;
@@ -80,8 +76,7 @@ mod held_up {
             let count = COUNT.get().wrapping_add(1);
             COUNT.set(count);
             if count % LOOKS_BEFORE_SLEEP == 0 {
-                let never_woken = AtomicU32::new(0);
-                let _timed_out = futex::wait(&never_woken, 0, Some(Instant::now().after(SLEEP)));
+                threefold_sys::futex::pause(SLEEP);
             } else if count % LOOKS == 0 {
                 std::thread::yield_now();
             } else {

@@ -14,12 +14,12 @@ use threefold_sys::clock::Instant;
 
 /// The longest look of a thread whose looks pay.
 const LONGEST: Duration = Duration::from_micros(20);
-/// A thread whose looks have not paid takes the next one after this many waits; if it does not pay either, after twice
-/// as many, and so on.
+/// A thread whose looks have not paid takes a probe after this many waits; if it does not pay either, the next one after
+/// twice as many, and so on.
 const RETRY_AFTER: u32 = 32;
 /// The most waits without a look.
 const RETRY_AFTER_AT_MOST: u32 = 1024;
-/// How long that one is: longer than it takes to wake the other thread, and its processor, from sleep.
+/// How long a probe is: longer than it takes to wake the other thread, and its processor, from sleep.
 const PROBE: Duration = Duration::from_micros(80);
 /// Looks of that length after one that has paid: until the other thread takes such a look as well, and finds this one awake.
 const PROBE_COUNT: u32 = 2 * RETRY_AFTER;
