@@ -127,7 +127,7 @@ fn half_read() -> (Desk, threefold_pool::MapId) {
 #[test]
 fn who_joins_after_a_half_read_imap_has_the_rest_read() {
     let (mut desk, map) = half_read();
-    desk.scheduler.join(desk.now, Unread::ReadOn);
+    desk.scheduler.join(desk.now, |_| Unread::ReadOn);
     assert_eq!(desk.actions(), [pull(map, 2)]);
     let job = desk.add_chunk(map);
     desk.scheduler.end_source(desk.now, map, SourceEnd::Exhausted).unwrap();
@@ -140,7 +140,7 @@ fn who_joins_after_a_half_read_imap_has_the_rest_read() {
 #[test]
 fn who_joins_after_a_half_read_imap_may_leave_the_rest_unread() {
     let (mut desk, map) = half_read();
-    desk.scheduler.join(desk.now, Unread::Cut);
+    desk.scheduler.join(desk.now, |_| Unread::Cut);
     let end = MapEnd { cause: MapCause::Cut, first_failure: None, job_count: 2 };
     assert_eq!(desk.actions(), [Action::EndMap { map, end }, finish(W1)]);
     assert_eq!(desk.hear(W1, WorkerEvent::Exited(EXITED)), [Action::Finished]);

@@ -21,6 +21,9 @@ static BORN: [AtomicU32; LIMIT as usize] = [const { AtomicU32::new(0) }; LIMIT a
 /// For each number, the identifier of its thread.
 static IDENTIFIERS: [AtomicU64; LIMIT as usize] = [const { AtomicU64::new(0) }; LIMIT as usize];
 
+/// For each number, the kernel's number of its thread.
+static KERNEL_IDS: [AtomicU32; LIMIT as usize] = [const { AtomicU32::new(0) }; LIMIT as usize];
+
 /// The highest number given so far.
 static HIGHEST: AtomicU32 = AtomicU32::new(0);
 
@@ -73,12 +76,23 @@ pub fn identifier(number: u32) -> u64 {
 /// The number of the live thread with this identifier, if it has one.
 #[must_use]
 pub fn of_identifier(identifier: u64) -> Option<u32> {
+    find(|number| IDENTIFIERS[number].load(Ordering::Relaxed) == identifier)
+}
+
+/// The number of the live thread that the kernel calls this, if it has one.
+#[must_use]
+pub fn of_kernel_id(kernel_id: u32) -> Option<u32> {
+    find(|number| KERNEL_IDS[number].load(Ordering::Relaxed) == kernel_id)
+}
+
+fn find(condition: impl Fn(usize) -> bool) -> Option<u32> {
     let end = HIGHEST.load(Ordering::Relaxed).saturating_add(1).min(UNKNOWN);
     let born = fork::generation() + 1;
-    (1..end).find(|&number| {
-        BORN[number as usize].load(Ordering::Relaxed) == born
-            && IDENTIFIERS[number as usize].load(Ordering::Relaxed) == identifier
-    })
+    (1..end).find(|&number| BORN[number as usize].load(Ordering::Relaxed) == born && condition(number as usize))
+}
+
+fn own_kernel_id() -> u32 {
+    u32::try_from(rustix::thread::gettid().as_raw_nonzero().get()).unwrap_or(0)
 }
 
 /// Whether this is the thread that the process began with; in a forked child, the one that called `fork`.
@@ -110,6 +124,7 @@ fn claim() -> u32 {
             LOWEST_FREE.store(number + 1, Ordering::Relaxed);
             // SAFETY: has no preconditions; names the calling thread.
             IDENTIFIERS[number as usize].store(unsafe { libc::pthread_self() }, Ordering::Relaxed);
+            KERNEL_IDS[number as usize].store(own_kernel_id(), Ordering::Relaxed);
             HIGHEST.fetch_max(number, Ordering::Relaxed);
             CURRENT.set(number);
             return number;
@@ -123,6 +138,7 @@ pub(crate) fn survive(generation: u32) {
     let number = CURRENT.get();
     if number != 0 && number != UNKNOWN {
         BORN[number as usize].store(generation + 1, Ordering::Relaxed);
+        KERNEL_IDS[number as usize].store(own_kernel_id(), Ordering::Relaxed);
     }
 }
 
@@ -137,5 +153,7 @@ mod tests {
         let there = std::thread::spawn(current).join().unwrap();
         assert_ne!(here, there);
         assert!(!is_dead(here));
+        assert_eq!(of_kernel_id(crate::process::thread_id()), Some(here));
+        assert_eq!(of_kernel_id(0), None);
     }
 }

@@ -12,8 +12,8 @@ const OWNER_MASK: u64 = !(1 << 63);
 /// In a row's holder word: the holder is a thread that stayed in the parent process at `fork`.
 pub(crate) const STAYED_BEHIND: u64 = 1 << 63;
 
-/// A thread (low 20 bits: its slot) or a task on it (next 43 bits: the task's address without its 4 lowest bits);
-/// 0 = nobody.
+/// A thread (low 20 bits: its slot) or a task on it (next 43 bits: the task's address without its 4 lowest bits), or
+/// another process (slot 0, its number in the next bits); 0 = nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Owner(pub u64);
 
@@ -30,6 +30,18 @@ impl Owner {
     /// The thread with this slot.
     pub const fn of_slot(slot: u32) -> Self {
         Self(slot as u64)
+    }
+
+    /// Another process.
+    pub const fn process(pid: u32) -> Self {
+        Self((pid as u64) << SLOT_BITS)
+    }
+
+    /// The process, if it is another one.
+    pub const fn pid(self) -> Option<u32> {
+        let rest = (self.0 & OWNER_MASK) >> SLOT_BITS;
+        // No thread has slot 0.
+        if self.slot() == 0 && rest != 0 { Some((rest & 0xffff_ffff) as u32) } else { None }
     }
 
     /// The task at `address`, run by the calling thread.
@@ -87,6 +99,16 @@ mod tests {
         assert_eq!(owner.task_address(), 0x7fff_dead_bee0);
         assert_eq!(owner.its_thread(), Owner::thread());
         assert!(!owner.is_dead());
+    }
+
+    #[test]
+    fn another_process_is_told_from_threads_and_tasks() {
+        let other = Owner::process(4_194_303);
+        assert_eq!((other.pid(), other.is_nobody(), other.its_thread()), (Some(4_194_303), false, Owner::NOBODY));
+        assert_eq!(
+            (Owner::thread().pid(), Owner::task(0x7fff_dead_bee0).pid(), Owner::NOBODY.pid()),
+            (None, None, None)
+        );
     }
 
     #[test]

@@ -5,23 +5,17 @@
 //! Python warns when a process with more than one thread forks.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use threefold_sys::{fork, futex, signal, slot};
+use threefold_sys::{fork, process, signal, slot};
 
 use crate::{read, report, table};
 
 const IDLE: u8 = 0;
 const REPORTING: u8 = 1;
 const STOPPING: u8 = 2;
-
-/// How long and how often to wait until the kernel no longer counts the stopped thread.
-const PAUSE: Duration = Duration::from_micros(50);
-const MOST_PAUSES: usize = 2000;
 
 /// Whether the program asked for reports.
 static IS_WANTED: AtomicBool = AtomicBool::new(false);
@@ -84,19 +78,7 @@ pub fn before_fork() {
     signal::wake_quit_listener();
     IS_PAUSED.store(true, Ordering::Release);
     let _never_panics = present.thread.join();
-    await_end(present.shared.kernel_id.load(Ordering::Acquire));
-}
-
-/// A joined thread is counted by the kernel for a moment longer, on a busy machine for many milliseconds, and Python
-/// asks the kernel.
-fn await_end(kernel_id: u32) {
-    let entry = PathBuf::from(format!("/proc/self/task/{kernel_id}"));
-    for _ in 0..MOST_PAUSES {
-        if !entry.exists() {
-            return;
-        }
-        futex::pause(PAUSE);
-    }
+    process::await_end_of_thread(present.shared.kernel_id.load(Ordering::Acquire));
 }
 
 /// In the parent after `fork`: starts the reporting thread again. Without this it starts at the next wait.

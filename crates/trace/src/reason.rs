@@ -32,6 +32,12 @@ pub enum Reason {
     Shutdown = 12,
     /// For something that has no name of its own.
     Other = 13,
+    /// For a job of a pool, in one of its workers.
+    PoolJob = 14,
+    /// For a message.
+    Receive = 15,
+    /// For room in a connection.
+    Send = 16,
 }
 
 /// What the holder that a wait names has to do with it.
@@ -43,7 +49,7 @@ pub(crate) enum Relation {
 }
 
 impl Reason {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 16] = [
         Self::Lock,
         Self::RLock,
         Self::Condition,
@@ -57,6 +63,9 @@ impl Reason {
         Self::FutureResult,
         Self::Shutdown,
         Self::Other,
+        Self::PoolJob,
+        Self::Receive,
+        Self::Send,
     ];
 
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
@@ -98,6 +107,9 @@ impl fmt::Display for Reason {
             Self::FutureResult => "Future.result",
             Self::Shutdown => "shutdown",
             Self::Other => "other",
+            Self::PoolJob => "Pool worker (no job)",
+            Self::Receive => "Connection.recv",
+            Self::Send => "Connection.send (full)",
         })
     }
 }
@@ -112,6 +124,6 @@ mod tests {
             assert_eq!(Reason::from_byte(reason as u8), Some(reason));
         }
         assert_eq!(Reason::from_byte(0), None);
-        assert_eq!(Reason::from_byte(14), None);
+        assert_eq!(Reason::from_byte(17), None);
     }
 }

@@ -91,6 +91,14 @@ impl WaitRow {
         self.since
     }
 
+    /// Says who holds the object now, where it has no row of its own.
+    pub fn set_holder(&self, holder: Owner) {
+        if let Some((table, row)) = self.place.filter(|(table, _)| table.is_ours()) {
+            let words = &table.words()[WAITS.row(row)];
+            change(words, || words[word::HOLDER].store(holder.as_holder_word(), Ordering::Relaxed));
+        }
+    }
+
     /// Whether readers of the table can see it.
     pub fn is_shown(&self) -> bool {
         self.place.is_some()

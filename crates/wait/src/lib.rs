@@ -9,7 +9,6 @@ mod block;
 mod gate;
 mod latch;
 mod seam;
-#[cfg(not(loom))]
 mod spin;
 mod ticket;
 mod wait_queue;
@@ -20,8 +19,7 @@ pub use block::{Driver, Outcome, Plain, block};
 pub use gate::{Gate, Passage};
 pub use latch::Latch;
 pub use seam::atomic;
-#[cfg(not(loom))]
-pub use spin::linger;
+pub use spin::{linger, look};
 pub use threefold_sys::clock::Instant;
 pub use threefold_trace::Owner;
 pub use ticket::{Ticket, Wait, Withdrawal};

@@ -2,12 +2,12 @@
 //!
 //! Going to sleep and being woken costs 5 to 20 microseconds, most of it in the kernel's scheduler and, on virtual
 //! machines, in waking an idle processor. When two threads take turns, the other one's answer comes sooner than that.
-//! So a thread looks at its word for a few microseconds first: longer if that has paid lately, hardly ever if it has
+//! So a thread looks for a few microseconds first: longer if that has paid lately, hardly ever if it has
 //! not. `docs/design/spinning.md` has the measurements.
 
 use std::cell::Cell;
 use std::num::NonZero;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use threefold_sys::clock::Instant;
@@ -74,28 +74,28 @@ thread_local! {
     static EXPERIENCE: Cell<Experience> = const { Cell::new(Experience::NONE) };
 }
 
-/// Looks at `word` while it is `unchanged`, for a time that experience allows; returns whether it changed.
-pub(crate) fn look(word: &AtomicU32, unchanged: u32) -> bool {
+/// Asks `is_there` again and again, for a time that this thread's experience allows; returns the last answer.
+pub fn look(is_there: impl Fn() -> bool) -> bool {
     let mut experience = EXPERIENCE.get();
     let length = if has_company() { experience.next() } else { None };
-    let has_changed = length.is_some_and(|length| {
-        let has_changed = changes_within(length, word, unchanged);
-        if has_changed {
+    let has_come = length.is_some_and(|length| {
+        let has_come = comes_within(length, is_there);
+        if has_come {
             experience.paid();
         } else {
             experience.did_not_pay();
         }
-        has_changed
+        has_come
     });
     EXPERIENCE.set(experience);
-    has_changed
+    has_come
 }
 
-fn changes_within(length: Duration, word: &AtomicU32, unchanged: u32) -> bool {
+fn comes_within(length: Duration, is_there: impl Fn() -> bool) -> bool {
     let end = Instant::now().after(length);
     loop {
         for _ in 0..16 {
-            if word.load(Ordering::Acquire) != unchanged {
+            if is_there() {
                 return true;
             }
             std::hint::spin_loop();

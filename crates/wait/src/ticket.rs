@@ -58,6 +58,11 @@ impl Ticket {
         self.owner
     }
 
+    /// Whom to wake; `None` for a thread.
+    pub fn waker(&self) -> Option<&Waker> {
+        self.waker.as_ref()
+    }
+
     /// The waiter, once it stands in a queue.
     pub fn waiter(&self) -> Option<&Arc<Waiter>> {
         self.waiter.as_ref()

@@ -132,7 +132,7 @@ impl Waiter {
         #[cfg(not(loom))]
         if self.state() == WAITING
             && deadline.is_none_or(|deadline| deadline > Instant::now())
-            && crate::spin::look(&self.word, WAITING)
+            && crate::spin::look(|| self.word.load(Ordering::Acquire) != WAITING)
         {
             return Parked::Seen;
         }

@@ -97,7 +97,7 @@ impl Scheduler {
             let is_of_use = match timer {
                 Timer::Job(job) => matches!(self.jobs.place(job), Some(Place::Started(_))),
                 Timer::Grace(worker) => self.crew.get(worker).is_some_and(|worker| worker.stage == Stage::Finishing),
-                Timer::Hiring => self.hiring.exhausted().is_some(),
+                Timer::Hiring => self.hiring.is_resting(),
             };
             if !is_of_use {
                 return Some(format!("{timer:?} is of no use"));
@@ -118,7 +118,8 @@ impl Scheduler {
         if !(is_open || self.jobs.is_empty() && self.maps.is_empty()) {
             return Some("something is open in a pool that has ended".to_owned());
         }
-        if !self.jobs.is_empty() && self.crew.is_empty() {
+        // A rest ends by its timer, and then somebody is started.
+        if !self.jobs.is_empty() && self.crew.is_empty() && !self.hiring.is_resting() {
             return Some("there are jobs, no workers, and none will come".to_owned());
         }
         let is_done = self.jobs.is_empty() && self.maps.is_empty() && self.crew.is_empty();

@@ -6,6 +6,7 @@ use super::crew::Worker;
 use super::{Phase, Scheduler, Timer};
 use crate::action::{Action, KillReason, MapCause, Outcome};
 use crate::event::StartFailure;
+use crate::id::MapId;
 
 /// What happens to sources that nobody reads while the pool is joined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +28,14 @@ impl Scheduler {
     }
 
     /// Somebody waits for the end of the pool, and perhaps nobody takes results any more: no source waits for its consumer.
-    pub fn join(&mut self, now: Instant, unread: Unread) {
+    /// `unread` says for each map what happens to it.
+    pub fn join(&mut self, now: Instant, mut unread: impl FnMut(MapId) -> Unread) {
         self.notice(now);
-        match unread {
-            Unread::ReadOn => self.free_sources(),
-            Unread::Cut => self.cut_sources(),
+        for map in self.map_ids() {
+            match unread(map) {
+                Unread::ReadOn => self.free_source(map),
+                Unread::Cut => self.cut_source(map),
+            }
         }
         self.settle();
     }

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::event::StartFailure;
 use crate::options::PoolOptions;
 
+/// How many more failures are put up with where workers have begun jobs before.
+const TRUST: u32 = 5;
+
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Counts workers that ended without having begun a job (README, section 4).
@@ -13,7 +16,11 @@ pub(super) struct Hiring {
     limit: u32,
     pause: Duration,
     failure_count: u32,
+    /// Workers that were ready and ended while they had nothing to do.
+    loss_count: u32,
     is_resting: bool,
+    /// Some worker has begun a job, or might have for long enough.
+    is_proven: bool,
     last_failure: Option<StartFailure>,
 }
 
@@ -23,7 +30,9 @@ impl Hiring {
             limit: options.failure_limit.get(),
             pause: options.start_pause,
             failure_count: 0,
+            loss_count: 0,
             is_resting: false,
+            is_proven: false,
             last_failure: None,
         }
     }
@@ -37,9 +46,26 @@ impl Hiring {
         Some(self.pause.saturating_mul(1 << doubling_count.min(16)).min(LONGEST_PAUSE))
     }
 
+    /// Notes that one that was ready ended while it had nothing to do: there is hope for others, but no hurry. Says for how long
+    /// starting rests, if it does.
+    pub(super) fn lose(&mut self) -> Option<Duration> {
+        self.loss_count = self.loss_count.saturating_add(1);
+        if self.loss_count < self.limit {
+            return None;
+        }
+        self.is_resting = true;
+        Some(self.pause)
+    }
+
     pub(super) fn succeed(&mut self) {
         self.failure_count = 0;
+        self.loss_count = 0;
         self.is_resting = false;
+        self.is_proven = true;
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        self.is_resting
     }
 
     pub(super) fn end_rest(&mut self) {
@@ -48,15 +74,16 @@ impl Hiring {
 
     /// Whether a worker may be started: past the limit one at a time, after a rest.
     pub(super) fn may_start(&self, is_one_on_its_way: bool) -> bool {
-        self.failure_count < self.limit || !(self.is_resting || is_one_on_its_way)
+        self.failure_count.max(self.loss_count) < self.limit || !(self.is_resting || is_one_on_its_way)
     }
 
     /// The last failure, if there were as many in a row as are put up with.
     pub(super) fn exhausted(&self) -> Option<StartFailure> {
-        self.last_failure.filter(|_| self.failure_count >= self.limit)
+        let limit = if self.is_proven { self.limit.saturating_add(TRUST) } else { self.limit };
+        self.last_failure.filter(|_| self.failure_count >= limit)
     }
 
     pub(super) fn is_troubled(&self) -> bool {
-        self.failure_count > 0
+        self.failure_count > 0 || self.loss_count > 0
     }
 }

@@ -1,10 +1,10 @@
 //! The open jobs: where each is, and which goes next.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::Cancel;
-use crate::id::{JobId, MapId, WorkerId};
+use crate::id::{IdMap, JobId, MapId, WorkerId};
 use crate::options::JobOptions;
 
 /// Where an open job is (README, section 1).
@@ -50,7 +50,7 @@ type Turn = (Reverse<i32>, JobId);
 
 #[derive(Debug, Default)]
 pub(super) struct Jobs {
-    open: HashMap<JobId, Job>,
+    open: IdMap<JobId, Job>,
     waiting: BTreeSet<Turn>,
     recalled_count: usize,
     next: u64,

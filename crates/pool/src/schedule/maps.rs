@@ -150,10 +150,16 @@ impl Scheduler {
         }
     }
 
-    /// Lets all sources be read to their ends, whether or not somebody takes the results.
-    pub(super) fn free_sources(&mut self) {
-        self.maps.values_mut().for_each(Map::run_free);
-        self.feed_all();
+    /// Lets a source be read to its end, whether or not somebody takes the results.
+    pub(super) fn free_source(&mut self, id: MapId) {
+        if let Some(map) = self.maps.get_mut(&id) {
+            map.run_free();
+            self.feed(id);
+        }
+    }
+
+    pub(super) fn cut_source(&mut self, id: MapId) {
+        self.end_sources_of(&[id], MapCause::Cut);
     }
 
     pub(super) fn cut_sources(&mut self) {
@@ -187,7 +193,7 @@ impl Scheduler {
         }
     }
 
-    fn map_ids(&self) -> Vec<MapId> {
+    pub(super) fn map_ids(&self) -> Vec<MapId> {
         self.maps.keys().copied().collect()
     }
 }

@@ -106,11 +106,19 @@ impl Scheduler {
         if was_told_to || worker.has_begun_a_job {
             return;
         }
-        if worker.ready_at.is_some_and(|since| self.now.since(since) >= SETTLED) {
-            self.hiring.succeed();
-            self.timers.clear(Timer::Hiring);
-        } else {
-            self.count_failure(StartFailure { worker: id, pid: worker.pid, trouble: StartTrouble::Died(exit) });
+        match worker.ready_at {
+            Some(since) if self.now.since(since) >= SETTLED => {
+                self.hiring.succeed();
+                self.timers.clear(Timer::Hiring);
+            }
+            Some(_) if worker.held.is_empty() => {
+                if let Some(rest) = self.hiring.lose() {
+                    self.timers.set(Timer::Hiring, self.now.after(rest));
+                }
+            }
+            _ => {
+                self.count_failure(StartFailure { worker: id, pid: worker.pid, trouble: StartTrouble::Died(exit) });
+            }
         }
     }
 

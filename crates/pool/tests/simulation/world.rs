@@ -242,7 +242,7 @@ impl World {
         self.scheduler.close(self.now);
         self.look();
         self.ledger.maps.values_mut().for_each(|map| map.is_unbounded = true);
-        self.scheduler.join(self.now, unread);
+        self.scheduler.join(self.now, |_| unread);
         self.look();
         for _round in 0..10_000 {
             if self.ledger.is_finished {

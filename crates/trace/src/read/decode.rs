@@ -162,6 +162,10 @@ impl Reading {
         if owner.is_nobody() {
             return None;
         }
+        if owner.pid().is_some() {
+            let (name, thread_name) = (String::new(), String::new());
+            return Some(Actor { owner, name, thread_name, kernel_id: 0, stayed_behind: false });
+        }
         let row = self.threads.chunks_exact(thread::WORDS).nth(owner.slot() as usize).unwrap_or(&[0; thread::WORDS]);
         let thread_name = self.text(row[thread::NAME]).unwrap_or_default();
         let own_name = self.tasks.get(&owner.0).and_then(|&name| self.text(name));

@@ -44,7 +44,7 @@ pub struct Waiting {
     pub is_steady: bool,
 }
 
-/// A thread or a task.
+/// A thread or a task; or another process, as a holder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Actor {
     /// Which one, in its process.
@@ -60,8 +60,13 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// The other process that it is, if it is one.
+    pub fn pid(&self) -> Option<u32> {
+        self.owner.pid()
+    }
+
     /// Whether this is a task rather than a thread.
     pub fn is_task(&self) -> bool {
-        self.owner.task_address() != 0
+        self.pid().is_none() && self.owner.task_address() != 0
     }
 }

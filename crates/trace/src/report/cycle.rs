@@ -42,7 +42,7 @@ pub(super) fn rings(snapshot: &Snapshot) -> Vec<Ring<'_>> {
 
 fn edge(waiting: &Waiting, waiters: &HashSet<u64>) -> Option<Edge> {
     let is_certain = waiting.reason.is_ended_by_holder_alone()?;
-    let holder = waiting.holder.as_ref().filter(|holder| !holder.stayed_behind)?;
+    let holder = waiting.holder.as_ref().filter(|holder| !holder.stayed_behind && holder.pid().is_none())?;
     if waiting.has_timeout || !waiting.is_steady {
         return None;
     }

@@ -42,13 +42,23 @@ fn waiting(waiting: &Waiting) -> String {
 
 fn actor(actor: &Actor) -> String {
     format!(
-        "{{\"kind\": \"{}\", \"name\": {}, \"thread\": {}, \"thread_id\": {}, \"stayed_in_parent\": {}}}",
-        if actor.is_task() { "task" } else { "thread" },
+        "{{\"kind\": \"{}\", \"process\": {}, \"name\": {}, \"thread\": {}, \"thread_id\": {}, \
+         \"stayed_in_parent\": {}}}",
+        kind(actor),
+        actor.pid().map_or_else(|| "null".to_owned(), |pid| pid.to_string()),
         optional(&actor.name),
         optional(&actor.thread_name),
         if actor.kernel_id == 0 { "null".to_owned() } else { actor.kernel_id.to_string() },
         actor.stayed_behind,
     )
+}
+
+fn kind(actor: &Actor) -> &'static str {
+    match (actor.pid(), actor.is_task()) {
+        (Some(_), _) => "process",
+        (None, true) => "task",
+        (None, false) => "thread",
+    }
 }
 
 fn verdict(pid: u32, ring: &Ring<'_>) -> String {

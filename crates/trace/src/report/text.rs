@@ -67,7 +67,9 @@ fn holder(waiting: &Waiting) -> String {
 }
 
 fn actor(actor: &Actor) -> String {
-    if actor.is_task() {
+    if let Some(pid) = actor.pid() {
+        format!("process {pid}")
+    } else if actor.is_task() {
         format!("task {} (thread {})", name(actor), thread_name(actor))
     } else {
         format!("thread {}", thread(actor))
@@ -188,6 +190,14 @@ mod tests {
         );
         assert!(report.contains("(line not known)\n  7 waits found no room in the table\n"), "{report}");
         assert!(report.contains("  1 rows changed too fast"), "{report}");
+    }
+
+    #[test]
+    fn another_process_is_named_by_its_number_and_is_part_of_no_ring() {
+        let other = Actor { owner: crate::Owner::process(1234), ..thread(0, "") };
+        let report = text(&[snapshot(vec![waiting(thread(1, "MainThread"), Reason::Lock, Some(other))])]);
+        assert!(report.contains("Lock.acquire  held by process 1234  for 12.3 s"), "{report}");
+        assert!(!report.contains("deadlock"), "{report}");
     }
 
     #[test]
