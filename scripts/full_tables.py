@@ -1,5 +1,6 @@
 """The tables of the performance page: every figure of every peer on every Python."""
 
+from death_tables import death_tables
 from markdown import label, number, table
 from measured import Figure, Measured
 
@@ -9,6 +10,9 @@ SECTIONS = {
     "threads": "Threads and thread pools",
     "tasks": "Tasks, and threads with tasks",
     "waiters": "Crowds of waiters",
+    "process_queues": "Queues between processes",
+    "process_locks": "Locks and their relatives between processes",
+    "process_pools": "Process pools",
     "memory": "Memory",
 }
 
@@ -26,16 +30,11 @@ def long_tables(measured: dict[str, Measured]) -> str:
                 figures = [python.figures.get((program, case, peer)) for python in measured.values()]
                 unit = next(figure.unit for figure in figures if figure)
                 title_cell = f"{case} [{unit}]" if peer == peers[0] else ""
-                if any(figure and not is_absent(figure) for figure in figures):
+                if any(figure and not figure.is_absent for figure in figures):
                     rows.append([title_cell, peer, *map(spread, figures)])
         if rows:
             parts.append(f"## {title}\n\n{table(['case', 'peer', *map(label, measured.values())], rows)}")
-    return "\n".join(parts)
-
-
-def is_absent(figure: Figure) -> bool:
-    """Return whether a peer has no such thing at all."""
-    return figure.note.startswith("not available")
+    return "\n".join([*parts, *death_tables(measured)])
 
 
 def circumstances(measured: dict[str, Measured]) -> str:
@@ -49,7 +48,7 @@ def circumstances(measured: dict[str, Measured]) -> str:
 
 def spread(figure: Figure | None) -> str:
     """Return a cell: the median, and the least and most of the samples."""
-    if figure is None or is_absent(figure):
+    if figure is None or figure.is_absent:
         return "-"
     note = figure.note.replace("|", "\\|")
     if figure.median is None:

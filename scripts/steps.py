@@ -11,7 +11,7 @@ from interpreters import Interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "target" / "reports"
-TESTS = ("unit", "cli", "stress", "typing", "architecture")
+TESTS = ("unit", "cli", "stress", "typing", "architecture", "cluster")
 GROUPS = ("lint-rust", "rust", "loom", "seeded-bugs", "build", "lint-python", "stubs", "conformance", "python")
 
 CARGO = "cargo"
@@ -92,7 +92,11 @@ def build(chosen: list[Interpreter], *, quick: bool) -> Iterator[Step]:
         quick: without the whole-program link.
     """
     for interpreter in chosen:
-        command = [sys.executable, "scripts/develop.py", *(["--quick"] if quick else []), interpreter.path]
+        options = ["--quick"] if quick else []
+        # The cluster engines are large, and what stands on them is the same on each Python: one environment has them.
+        if interpreter is chosen[0]:
+            options += [f"--group={name}" for name in ("build", "test", "lint", "cluster")]
+        command = [sys.executable, "scripts/develop.py", *options, interpreter.path]
         yield Step("build", f"engine for {interpreter.minor}", command)
 
 

@@ -1,8 +1,11 @@
-//! The binding's only `unsafe`: methods with CPython's fastest calling convention, awaitables likewise, and a look at the current frame.
+//! The binding's only `unsafe`: methods with CPython's fastest calling convention, awaitables likewise, a look at the
+//! current frame, and the memory of Python's buffers.
 //!
 //! `#[pymethods]` cost 20 to 30 ns a call more than a bare `METH_FASTCALL` function (`docs/design/binding-style.md`),
 //! which is as much as a whole uncontended lock operation. So each hot method exists twice: the `#[pymethods]` one is
 //! complete, and a [`FastMethod`] in front of it answers the common case or says [`Fast::Slow`].
+
+mod buffers;
 
 use std::ffi::{CStr, CString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +15,10 @@ use pyo3::ffi;
 use pyo3::panic::PanicException;
 use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyType};
+
+pub(crate) use buffers::{
+    Exported, bytes_of, bytes_read, install_buffer, new_bytearray, new_bytes, read_into, source_of,
+};
 
 /// The answer of a fast method.
 pub(crate) enum Fast {

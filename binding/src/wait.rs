@@ -43,7 +43,7 @@ struct Waiting {
     /// A cancellation that must wait for the operation's cleanup.
     kept: Option<PyErr>,
     is_expired: bool,
-    _row: WaitRow,
+    row: WaitRow,
 }
 
 type Step = PyResult<Result<Py<PyAny>, Py<PyAny>>>;
@@ -73,7 +73,9 @@ impl Progress {
         if let Some(result) = operation.poll(py, &mut waiting.ticket) {
             return self.finish(py, result);
         }
-        let has_passed = !waiting.is_expired && self.patience.seconds_left().is_some_and(|seconds| seconds <= 0.000_5);
+        // What must be had in any case has no deadline.
+        let may_expire = !waiting.is_expired && !operation.must_finish();
+        let has_passed = may_expire && self.patience.seconds_left().is_some_and(|seconds| seconds <= 0.000_5);
         if has_passed {
             waiting.is_expired = true;
             if let Some(result) = operation.withdraw(py, &mut waiting.ticket, Withdrawal::Keep) {
@@ -106,15 +108,8 @@ impl Progress {
             return self.finish(py, result);
         }
         let row = show(py, operation.as_ref(), &ticket, task.as_ref(), self.patience);
-        let waiting = Waiting {
-            ticket,
-            waker,
-            event_loop: event_loop.unbind(),
-            timer: None,
-            kept: None,
-            is_expired: false,
-            _row: row,
-        };
+        let waiting =
+            Waiting { ticket, waker, event_loop: event_loop.unbind(), timer: None, kept: None, is_expired: false, row };
         self.waiting = Some(Box::new(waiting));
         self.set_timer(py, &future)?;
         Ok(Ok(future.unbind()))
@@ -129,13 +124,24 @@ impl Progress {
         if let Some(result) = self.operation.as_mut().and_then(|operation| operation.poll(py, ticket)) {
             return self.finish(py, result);
         }
+        self.show_holder(py);
         self.set_timer(py, &future)?;
         Ok(Ok(future.unbind()))
     }
 
+    /// After a wake that led to nothing somebody else may have what is waited for.
+    fn show_holder(&self, py: Python<'_>) {
+        let (Some(operation), Some(waiting)) = (&self.operation, &self.waiting) else { return };
+        let subject = operation.subject(py);
+        if subject.row.is_none() {
+            names::name_holder(py, subject.holder, None);
+            waiting.row.set_holder(subject.holder);
+        }
+    }
+
     fn set_timer(&mut self, py: Python<'_>, future: &Bound<'_, PyAny>) -> PyResult<()> {
         let Some(waiting) = self.waiting.as_mut() else { return Ok(()) };
-        if waiting.is_expired {
+        if waiting.is_expired || self.operation.as_ref().is_some_and(|operation| operation.must_finish()) {
             return Ok(());
         }
         let Some(seconds) = self.patience.seconds_left() else { return Ok(()) };

@@ -8,19 +8,35 @@ The package is a pytest plugin too, of which there is nothing to rewrite: PYTEST
 """
 
 from threefold._activate import install, is_active, uninstall
+from threefold._errors import Error
 
 # Type checkers take this as true; at run time the engine is loaded when it is first needed.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from threefold._pool.errors import InitializerFailed, TaskTimeout, WorkerDied
     from threefold._threefold import Wait, __version__
 
-__all__ = ["Wait", "__version__", "install", "is_active", "uninstall"]
+__all__ = [
+    "Error",
+    "InitializerFailed",
+    "TaskTimeout",
+    "Wait",
+    "WorkerDied",
+    "__version__",
+    "install",
+    "is_active",
+    "uninstall",
+]
 
 
 def __getattr__(name: str) -> object:
-    """Load the engine for the names that are its own."""
+    """Load the engine for the names that are its own, and the errors of pools."""
     if name in ("Wait", "__version__"):
         from threefold import _threefold
 
         return getattr(_threefold, name)
+    if name in ("InitializerFailed", "TaskTimeout", "WorkerDied"):
+        from threefold._pool import errors
+
+        return getattr(errors, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

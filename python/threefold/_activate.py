@@ -7,6 +7,7 @@ import sys
 
 from threefold import _boot
 from threefold._import_hook import ImportHook
+from threefold._parts import HOMES, NEEDS_ORIGINAL, PARTS
 from threefold._references import Reference, repoint
 
 # `typing` and `collections.abc` would cost more than all the rest of a start; type checkers take this name as true.
@@ -15,30 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import ModuleType
 
-HOMES = {"threading": "threading", "queue": "queue", "futures": "concurrent.futures.thread"}
-"""The standard module that each part replaces attributes of; ours is called `threefold.` and the part's name."""
-
-REPLACED = {
-    "threading": ("Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "Event", "Barrier"),
-    "queue": ("Queue", "LifoQueue", "PriorityQueue", "SimpleQueue"),
-    "futures": ("ThreadPoolExecutor",),
-}
-"""The attributes that change, by part. `threading.Thread` stays the class it is; its `start` and `join` change."""
-
-PARTS = tuple(HOMES)
-
-# These derive classes of their own from a standard class and use its private attributes, so they need the original.
-_NEEDS_ORIGINAL = {
-    "multiprocessing.synchronize": ("threading", "Barrier"),
-    "concurrent.futures.interpreter": ("futures", "ThreadPoolExecutor"),
-}
-
 _active_parts: tuple[str, ...] = ()
 _hook: ImportHook | None = None
 _ready: set[str] = set()
 _originals: dict[tuple[str, str], object] = {}
 _references: list[Reference] = []
 _patched_thread_classes: list[type] = []
+_postponements = 0
+_put_off: set[str] = set()
 
 
 def install(*, only: str | Iterable[str] | None = None) -> None:
@@ -50,7 +35,8 @@ def install(*, only: str | Iterable[str] | None = None) -> None:
     With `THREEFOLD_DISABLE=1` in the environment it does nothing.
 
     Args:
-        only: the parts to replace, as names or one string with commas: threading, queue, futures.
+        only: the parts to replace, as names or one string with commas: threading, queue,
+            futures, multiprocessing.
             None replaces all of them.
 
     Raises:
@@ -79,10 +65,10 @@ def install(*, only: str | Iterable[str] | None = None) -> None:
     _active_parts = parts
     _hook = ImportHook(_watched(parts))
     _hook.install()
-    for part in parts:
-        _ready.update(name for name in (HOMES[part], f"threefold.{part}") if name in sys.modules)
-        if HOMES[part] in _ready:
-            _replace_when_ready(part)
+    for standard in _homes(parts):
+        _ready.update(name for name in (standard, HOMES[standard].ours) if name in sys.modules)
+        if standard in _ready:
+            _replace_when_ready(standard)
 
 
 def uninstall() -> None:
@@ -92,9 +78,9 @@ def uninstall() -> None:
         _hook.remove()
         _hook = None
     _active_parts = ()
-    for (part, name), original in _originals.items():
-        if HOMES[part] in sys.modules:
-            _assign(sys.modules[HOMES[part]], name, original)
+    for (standard, name), original in _originals.items():
+        if standard in sys.modules:
+            _assign(sys.modules[standard], name, original)
     for reference in _references:
         reference.restore()
     for thread_class in _patched_thread_classes:
@@ -120,7 +106,7 @@ def active_parts() -> tuple[str, ...]:
 
 
 def originals() -> dict[tuple[str, str], object]:
-    """Return the standard library's own objects that have been replaced so far, by part and name."""
+    """Return the standard library's own objects that have been replaced so far, by module and name."""
     return dict(_originals)
 
 
@@ -149,82 +135,105 @@ def parse_parts(only: str | Iterable[str] | None) -> tuple[str, ...]:
     return tuple(part for part in PARTS if part in wanted)
 
 
-def _watched(parts: tuple[str, ...]) -> dict[str, type[_Replacing] | type[_WithOriginal]]:
-    watched: dict[str, type[_Replacing] | type[_WithOriginal]] = {}
-    for part in parts:
-        # Ours imports the standard one: whichever of the two begins first, the last to finish does the work.
-        watched[HOMES[part]] = watched[f"threefold.{part}"] = _Replacing
-    watched.update({name: _WithOriginal for name, (part, _) in _NEEDS_ORIGINAL.items() if part in parts})
-    return watched
+def _homes(parts: tuple[str, ...]) -> list[str]:
+    return [standard for standard, home in HOMES.items() if home.part in parts]
+
+
+def _watched(parts: tuple[str, ...]) -> dict[str, type[_Replacing]]:
+    watched = dict.fromkeys(name for name, (home, _) in NEEDS_ORIGINAL.items() if HOMES[home].part in parts)
+    # Ours imports the standard one: whichever of the two begins first, the last to finish does the work.
+    watched |= dict.fromkeys(name for standard in _homes(parts) for name in (standard, HOMES[standard].ours))
+    return dict.fromkeys(watched, _Replacing)
 
 
 class _Replacing:
-    """Replaces a part after one of its two modules was run."""
+    """Gives a module the originals that it needs while it is run, and replaces when both of a pair have been."""
 
     def __init__(self, module_name: str) -> None:
         self._module_name = module_name
+        self._lent: _Lent | None = None
 
     def __enter__(self) -> None:
         _ready.discard(self._module_name)
+        if self._module_name in NEEDS_ORIGINAL:
+            self._lent = _Lent(*NEEDS_ORIGINAL[self._module_name])
 
     def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        if self._lent is not None:
+            self._lent.give_back()
         if error_type is not None:
             return
         _ready.add(self._module_name)
-        for part in _active_parts:
-            if self._module_name in (HOMES[part], f"threefold.{part}"):
-                try:
-                    _replace_when_ready(part)
-                except Exception as error:  # noqa: BLE001 - the program must get its standard module in any case
-                    _boot.complain(f"{HOMES[part]} stays the standard one: {type(error).__name__}: {error}")
+        for standard in _homes(_active_parts):
+            if self._module_name in (standard, HOMES[standard].ours):
+                _replace_if_possible(standard)
 
 
-class _WithOriginal:
-    """Gives one of the standard library's modules the original of a class while it is run."""
+class _Lent:
+    """A class of the standard library that is back in its place for a short time."""
 
-    def __init__(self, module_name: str) -> None:
-        part, self._name = _NEEDS_ORIGINAL[module_name]
-        self._home = importlib.import_module(HOMES[part])
-        self._replacement = getattr(self._home, self._name)
-        self._original = _originals.get((part, self._name), self._replacement)
+    # A thread that makes an object meanwhile gets a standard one, which works as well.
+    def __init__(self, standard: str, name: str) -> None:
+        self._home, self._name = importlib.import_module(standard), name
+        self._replacement = getattr(self._home, name)
+        setattr(self._home, name, _originals.get((standard, name), self._replacement))
 
-    # A thread that makes an object in this short time gets a standard one, which works as well.
-    def __enter__(self) -> None:
-        setattr(self._home, self._name, self._original)
-
-    def __exit__(self, *_: object) -> None:
+    def give_back(self) -> None:
         setattr(self._home, self._name, self._replacement)
 
 
-def _replace_when_ready(part: str) -> None:
-    ours = f"threefold.{part}"
+class Postponed:
+    """Until it is left, nothing of ours is brought in for the standard modules that are imported meanwhile."""
+
+    def __enter__(self) -> None:
+        global _postponements
+        _postponements += 1
+
+    def __exit__(self, *_: object) -> None:
+        global _postponements
+        _postponements -= 1
+        while _put_off and not _postponements:
+            _replace_if_possible(_put_off.pop())
+
+
+def _replace_if_possible(standard: str) -> None:
+    try:
+        _replace_when_ready(standard)
+    except Exception as error:  # noqa: BLE001 - the program must get its standard module in any case
+        _boot.complain(f"{standard} stays the standard one: {type(error).__name__}: {error}")
+
+
+def _replace_when_ready(standard: str) -> None:
+    ours = HOMES[standard].ours
+    if _postponements:
+        _put_off.add(standard)
+        return
     if ours not in sys.modules:
-        _settle_lazy_names(part)
+        _settle_lazy_names(standard)
         importlib.import_module(ours)
         # The hook has not seen it where pytest, which rewrites the modules of its plugins, has loaded it.
         _ready.add(ours)
-    if ours in _ready and HOMES[part] in _ready:
-        _replace(part, sys.modules[HOMES[part]], sys.modules[ours])
+    if ours in _ready and standard in _ready:
+        _replace(standard, sys.modules[standard], sys.modules[ours])
 
 
-def _settle_lazy_names(part: str) -> None:
+def _settle_lazy_names(standard: str) -> None:
     # From Python 3.15 on `concurrent.futures` imports its executors lazily: while such a name is being made into a
     # class, importing ours would ask for it again, and Python calls that a cycle.
-    standard = sys.modules[HOMES[part]]
-    package = sys.modules.get(standard.__name__.rpartition(".")[0])
-    for name in REPLACED[part]:
-        if package is not None and name in vars(package):
-            setattr(package, name, getattr(standard, name))
+    package = sys.modules.get(standard.rpartition(".")[0])
+    for name in HOMES[standard].names:
+        if package is not None and name in vars(package) and package.__name__ == "concurrent.futures":
+            setattr(package, name, getattr(sys.modules[standard], name))
 
 
-def _replace(part: str, standard: ModuleType, ours: ModuleType) -> None:
+def _replace(home: str, standard: ModuleType, ours: ModuleType) -> None:
     # All are read before any is changed, so that an incomplete module changes nothing.
-    pairs = {name: (getattr(standard, name), getattr(ours, name)) for name in REPLACED[part]}
+    pairs = {name: (getattr(standard, name), getattr(ours, name)) for name in HOMES[home].names}
     for name, (original, replacement) in pairs.items():
         if original is not replacement:
-            _originals.setdefault((part, name), original)
+            _originals.setdefault((home, name), original)
             _assign(standard, name, replacement)
-    if part == "threading" and standard.Thread not in _patched_thread_classes:
+    if home == "threading" and standard.Thread not in _patched_thread_classes:
         ours._patch_thread(standard.Thread)
         _patched_thread_classes.append(standard.Thread)
     _references.extend(repoint(list(pairs.values())))

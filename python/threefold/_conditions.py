@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from time import monotonic
 
-from threefold._threefold import Condition
-
 # Type checkers take this name as true; at a start `typing` would cost more than all the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
+
+    from threefold._threefold import Wait
+
+    class _Condition(Protocol):
+        """A condition of either kind."""
+
+        def wait_async(self, timeout: float | None = None) -> Wait[bool]: ...
 
 
-async def wait_for_async(condition: Condition, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
+async def wait_for_async(condition: _Condition, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
     """Wait until the predicate is true, looking at it at each notification.
 
     Args:

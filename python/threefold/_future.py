@@ -14,8 +14,8 @@ A worker that finds no `_lock` at the end stores the result, then settles. There
 do the change, under it. Whoever needs the condition and finds `SETTLED` knows that the result is stored, and completes
 the state itself if the worker has not come to that yet.
 
-`result()` and `exception()` wait for an event, `_end`: they put it there and then look at the state, while a change is made
-first and then looks for `_end`. So one of the two sees the other.
+`result()` and `exception()` wait for an event, `_over`: they put it there and then look at the state, while a change is made
+first and then looks for `_over`. So one of the two sees the other.
 """
 
 from __future__ import annotations
@@ -164,12 +164,12 @@ class PoolFuture(Standard):
         super()._invoke_callbacks()
 
     def _wait_for_end(self, timeout: float | None) -> None:
-        end = self.__dict__.setdefault("_end", Event())
+        end = self.__dict__.setdefault("_over", Event())
         if self._state is PENDING or self._state is RUNNING:
             end._wait_for_result(timeout)
 
     def _tell_of_end(self) -> None:
-        end = self.__dict__.get("_end")
+        end = self.__dict__.get("_over")
         if end is not None:
             end.set()
 

@@ -1,4 +1,4 @@
-"""The standard library's `concurrent.futures`, with a thread pool on the Rust engine."""
+"""The standard library's `concurrent.futures`, with pools of threads and of processes on the Rust engine."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-# `InvalidStateError` is public but was left out of the standard list before Python 3.13.
-__all__ = list(dict.fromkeys([*_standard.__all__, "BrokenThreadPool", "InvalidStateError"]))
+# `InvalidStateError` is public but was left out of the standard list before Python 3.13; the other two never were in it.
+__all__ = list(dict.fromkeys([*_standard.__all__, "BrokenProcessPool", "BrokenThreadPool", "InvalidStateError"]))
 
 
 class ThreadPoolExecutor(_standard_thread.ThreadPoolExecutor):
@@ -185,6 +185,10 @@ class ThreadPoolExecutor(_standard_thread.ThreadPoolExecutor):
 
 def __getattr__(name: str) -> Any:
     """Look up what takes long to import, the pools of processes and interpreters, when it is asked for."""
+    if name in ("BrokenProcessPool", "ProcessPoolExecutor"):
+        from threefold import _process_executor
+
+        return getattr(_process_executor, name)
     if name in _standard.__all__:
         return getattr(_standard, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-# What type checkers see of `threefold.futures`: the standard module, with the engine's thread pool in its place.
+# What type checkers see of `threefold.futures`: the standard module, with the engine's pools in their places.
 
 import concurrent.futures
 import sys
@@ -28,9 +28,6 @@ from concurrent.futures import (
     InvalidStateError as InvalidStateError,
 )
 from concurrent.futures import (
-    ProcessPoolExecutor as ProcessPoolExecutor,
-)
-from concurrent.futures import (
     TimeoutError as TimeoutError,
 )
 from concurrent.futures import (
@@ -39,8 +36,11 @@ from concurrent.futures import (
 from concurrent.futures import (
     wait as wait,
 )
+from concurrent.futures.process import BrokenProcessPool as BrokenProcessPool
 from concurrent.futures.thread import BrokenThreadPool as BrokenThreadPool
 from typing import Any
+
+from threefold._process_executor import ProcessPoolExecutor as ProcessPoolExecutor
 
 if sys.version_info >= (3, 14):
     from concurrent.futures import InterpreterPoolExecutor as InterpreterPoolExecutor

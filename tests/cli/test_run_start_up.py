@@ -7,7 +7,7 @@ import pytest
 from .conftest import PACKAGE, START_UP_FILES, TREE
 
 MAIN = "import sys\nfrom proof import prove\nprove('main')\nprint(sys.path, list(map(type, sys.meta_path))[-3:])\n"
-PARTS = "threading,queue,futures"
+PARTS = "threading,queue,futures,multiprocessing"
 
 
 def test_the_start_up_file_imports_nothing_unless_asked(installed):
@@ -97,7 +97,7 @@ def test_verbose_says_what_was_activated(installed):
 
 
 def test_an_environment_without_the_engine_stays_quiet(installed):
-    for name in ("__init__.py", "_boot.py", "_activate.py", "_import_hook.py", "_references.py"):
+    for name in ("__init__.py", "_boot.py", "_activate.py", "_import_hook.py", "_parts.py", "_references.py"):
         installed.write(f"without/threefold/{name}", (PACKAGE / name).read_text())
     variables = {"PYTHONPATH": str(installed.folder / "without"), "THREEFOLD_RUN": PARTS}
     outcome = installed.run(["-c", MAIN], **variables)

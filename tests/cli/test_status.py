@@ -43,7 +43,7 @@ def test_json(installed):
     facts = json.loads(installed.threefold("status", "--json").stdout)
     assert facts["active"] == []
     assert facts["replaced"]["threading.Lock"].startswith("threefold.")
-    assert len(facts["replaced"]) == 12
+    assert len(facts["replaced"]) == 26
 
 
 def test_references_that_change_and_references_that_stay(installed):

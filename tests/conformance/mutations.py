@@ -19,7 +19,7 @@ class Mutation:
 
     Args:
         name: what is broken.
-        module: the module of threefold that gets the code.
+        module: the module of threefold that gets the code, as a path.
         code: the fault.
         arguments: what is run to notice it.
         failure: what the report of the failing run must say.
@@ -82,16 +82,26 @@ MUTATIONS = (
         ("lock_tests", "--only", ".LockTests.", "--test-seconds", "5"),
         "Timeout (0:00:05)!",
     ),
+    Mutation(
+        "a queue of processes in the wrong order",
+        "multiprocessing/queues",
+        WRONG_ORDER,
+        ("fork.processes", "--only", "TestQueue.test_get"),
+        "FAULT: cpython.multiprocessing_fork.WithProcessesTestQueue.",
+    ),
     Mutation("an activation that does nothing", "_boot", NO_ACTIVATION, ("test_queue",), "does not start on threefold"),
 )
 
 
 def mutated(package: Path, folder: Path, mutation: Mutation) -> None:
     """Make a copy of the package by links, with one module changed."""
-    (folder / "threefold").mkdir()
-    for entry in (package / "threefold").iterdir():
-        if entry.name != "__pycache__":
-            (folder / "threefold" / entry.name).symlink_to(entry.resolve())
+    inside = Path(mutation.module).parent
+    for real in {Path("threefold"), Path("threefold") / inside}:
+        (folder / real).mkdir(parents=True, exist_ok=True)
+    for real in {Path("threefold"), Path("threefold") / inside}:
+        for entry in (package / real).iterdir():
+            if entry.name != "__pycache__" and not (folder / real / entry.name).exists():
+                (folder / real / entry.name).symlink_to(entry.resolve())
     module = folder / "threefold" / f"{mutation.module}.py"
     source = module.read_text(encoding="utf-8")
     module.unlink()

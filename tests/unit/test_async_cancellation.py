@@ -292,3 +292,21 @@ def test_no_lock_is_left_held_when_tasks_are_cancelled_at_random(name: str, full
         return most, lock.acquire(blocking=False)
 
     assert asyncio.run(main()) == (1, True)
+
+
+def test_a_deadline_that_passes_while_the_lock_is_awaited_again_leaves_it_to_the_task() -> None:
+    changed = Condition()
+
+    async def wait() -> bool:
+        async with changed:
+            return await changed.wait_async(PATIENCE_S)
+
+    async def main() -> bool:
+        waiter = await waiting(wait(), 0)
+        async with changed:
+            changed.notify()
+            await asyncio.sleep(2 * PATIENCE_S)
+        return await asyncio.wait_for(waiter, LIMIT_S)
+
+    assert asyncio.run(main())
+    assert not changed.locked()

@@ -3,6 +3,7 @@
 import concurrent.futures
 import importlib
 import inspect
+import multiprocessing
 import queue
 import sys
 import threading
@@ -11,6 +12,7 @@ from types import ModuleType
 import pytest
 
 import threefold.futures
+import threefold.multiprocessing
 import threefold.queue
 import threefold.threading
 
@@ -19,6 +21,8 @@ PAIRS = [
     pytest.param(queue, threefold.queue, id="queue"),
     pytest.param(concurrent.futures, threefold.futures, id="futures"),
 ]
+# Its public names are functions that make objects.
+ALL_PAIRS = [*PAIRS, pytest.param(multiprocessing, threefold.multiprocessing, id="multiprocessing")]
 # What runs on the engine, by our module; all else that is public is the standard library's own object.
 ON_THE_ENGINE = {
     "threefold.threading": {
@@ -33,7 +37,24 @@ ON_THE_ENGINE = {
         "Timer",
     },
     "threefold.queue": {"LifoQueue", "PriorityQueue", "Queue", "SimpleQueue"},
-    "threefold.futures": {"ThreadPoolExecutor"},
+    "threefold.futures": {"ProcessPoolExecutor", "ThreadPoolExecutor"},
+    "threefold.multiprocessing": {
+        "Array",
+        "Barrier",
+        "BoundedSemaphore",
+        "Condition",
+        "Event",
+        "JoinableQueue",
+        "Lock",
+        "Pipe",
+        "Pool",
+        "Queue",
+        "RLock",
+        "Semaphore",
+        "SimpleQueue",
+        "Value",
+        "get_context",
+    },
 }
 
 
@@ -41,26 +62,26 @@ def is_exception(value: object) -> bool:
     return isinstance(value, type) and issubclass(value, BaseException)
 
 
-@pytest.mark.parametrize(("standard", "ours"), PAIRS)
+@pytest.mark.parametrize(("standard", "ours"), ALL_PAIRS)
 def test_every_public_name_is_there(standard: ModuleType, ours: ModuleType) -> None:
     assert sorted(set(standard.__all__) - set(ours.__all__)) == []
     assert [name for name in standard.__all__ if not hasattr(ours, name)] == []
 
 
-@pytest.mark.parametrize(("standard", "ours"), PAIRS)
+@pytest.mark.parametrize(("standard", "ours"), ALL_PAIRS)
 def test_every_name_that_we_list_is_there(standard: ModuleType, ours: ModuleType) -> None:
     assert [name for name in ours.__all__ if not hasattr(ours, name)] == []
     assert len(ours.__all__) == len(set(ours.__all__))
 
 
-@pytest.mark.parametrize(("standard", "ours"), PAIRS)
+@pytest.mark.parametrize(("standard", "ours"), ALL_PAIRS)
 def test_exceptions_are_the_same_objects(standard: ModuleType, ours: ModuleType) -> None:
     names = [name for name in standard.__all__ if is_exception(getattr(standard, name))]
     assert [name for name in names if getattr(ours, name) is not getattr(standard, name)] == []
     assert names
 
 
-@pytest.mark.parametrize(("standard", "ours"), PAIRS)
+@pytest.mark.parametrize(("standard", "ours"), ALL_PAIRS)
 def test_what_the_engine_does_not_replace_is_the_standard_object(standard: ModuleType, ours: ModuleType) -> None:
     kept = set(standard.__all__) - ON_THE_ENGINE[ours.__name__]
     assert [name for name in sorted(kept) if getattr(ours, name) is not getattr(standard, name)] == []

@@ -6,8 +6,8 @@ import os
 import sys
 from importlib.util import find_spec
 
-from threefold._activate import PARTS
 from threefold._boot import RUN_VARIABLE
+from threefold._parts import PARTS
 from threefold.cli.interpreter_arguments import Program, UsageError, split
 from threefold.cli.start_up import START_UP_FOLDER, start_up_file
 

@@ -8,6 +8,7 @@ import sys
 
 import threefold
 from threefold import _activate, _boot, _references
+from threefold._parts import HOMES
 from threefold.cli.output import show
 from threefold.cli.start_up import START_UP_FOLDER, start_up_file
 from threefold.cli.usage import Parser
@@ -24,7 +25,9 @@ exit code: 0 shown, 1 the engine is not built for this Python or a module can't 
 _NOT_REPLACED = {
     "threading.Thread": "the class stays; its start and join are ours",
     "threading.local, Timer, excepthook": "the standard library's",
-    "multiprocessing": "the standard library's",
+    "multiprocessing.Process": "the standard library's, with all that starts processes",
+    "multiprocessing.Value, Array": "the standard library's, with a lock of ours",
+    "multiprocessing.Manager": "the standard library's",
     "asyncio": "the standard library's",
     "objects made before": "stay what they are, and work together with ours",
 }
@@ -86,10 +89,10 @@ def _facts() -> dict[str, object]:
 
 def _replaced() -> dict[str, str]:
     found = {}
-    for part, names in _activate.REPLACED.items():
-        ours = importlib.import_module(f"threefold.{part}")
-        for name in names:
-            found[f"{_activate.HOMES[part]}.{name}"] = _full_name(getattr(ours, name))
+    for standard, home in HOMES.items():
+        ours = importlib.import_module(home.ours)
+        for name in home.names:
+            found[f"{standard}.{name}"] = _full_name(getattr(ours, name))
     return found
 
 

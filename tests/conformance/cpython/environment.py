@@ -15,7 +15,7 @@ REPOSITORY = HERE.parents[2]
 # What is asked of an interpreter: the parts that `threefold run` replaces, and which of the types after it are threefold's own.
 QUESTION = """
 import importlib, json, sys
-from threefold import _activate
+from threefold._parts import PARTS
 def is_ours(subject):
     module, name = subject.split(":")
     try:
@@ -23,7 +23,7 @@ def is_ours(subject):
     except ModuleNotFoundError:
         return False
     return getattr(found, "__module__", "").split(".")[0] == "threefold"
-print(json.dumps([",".join(_activate.PARTS), [subject for subject in sys.argv[1:] if is_ours(subject)]]))
+print(json.dumps([",".join(PARTS), [subject for subject in sys.argv[1:] if is_ours(subject)]]))
 """
 
 

@@ -1,0 +1,151 @@
+//! The bytes of Python objects: copied out of them, read into new ones, lent to views.
+
+use std::mem::MaybeUninit;
+
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyBufferError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyByteArray, PyBytes};
+use threefold_sys::source::Source;
+use threefold_sys::stream::Room;
+use threefold_sys::target::{Filled, Target};
+
+/// The bytes of a buffer in one piece; `None` if it is in several. Python code may write to them at any time.
+pub(crate) fn source_of(buffer: &PyBuffer<u8>) -> Option<Source<'_>> {
+    // SAFETY: the buffer's owner keeps the memory where it is, and readable, until the buffer is dropped.
+    buffer.is_c_contiguous().then(|| unsafe { Source::new(buffer.buf_ptr().cast(), buffer.len_bytes()) })
+}
+
+/// A `bytes` object of `len` bytes that `fill` writes.
+pub(crate) fn new_bytes<F>(py: Python<'_>, len: usize, fill: F) -> PyResult<Bound<'_, PyBytes>>
+where
+    F: for<'one> FnOnce(Target<'one>) -> PyResult<Filled<'one>>,
+{
+    // SAFETY: attached; null is permitted and leaves the content uninitialised. A new reference, or null with an error.
+    // Its content is ours alone until it is returned; before it is, there is a proof that all of it was written.
+    unsafe {
+        let size = ffi::Py_ssize_t::try_from(len)?;
+        let object = Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), size))?;
+        let _proof = fill(Target::new(ffi::PyBytes_AsString(object.as_ptr()).cast(), len))?;
+        Ok(object.cast_into_unchecked())
+    }
+}
+
+/// A `bytearray` of `len` bytes that `fill` writes.
+pub(crate) fn new_bytearray<F>(py: Python<'_>, len: usize, fill: F) -> PyResult<Bound<'_, PyByteArray>>
+where
+    F: for<'one> FnOnce(Target<'one>) -> PyResult<Filled<'one>>,
+{
+    // SAFETY: as for `new_bytes`; the address is that of the object's content.
+    unsafe {
+        let size = ffi::Py_ssize_t::try_from(len)?;
+        let object = Bound::from_owned_ptr_or_err(py, ffi::PyByteArray_FromStringAndSize(std::ptr::null(), size))?;
+        let _proof = fill(Target::new(ffi::PyByteArray_AsString(object.as_ptr()).cast(), len))?;
+        Ok(object.cast_into_unchecked())
+    }
+}
+
+/// A class whose instances have bytes that others may look at in place, but not write to.
+pub(crate) trait Exported: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
+    /// The bytes: always the same ones, for as long as the instance lives.
+    fn source(&self) -> Option<Source<'_>>;
+}
+
+/// Lets instances be the target of a memoryview.
+pub(crate) fn install_buffer<C: Exported>(py: Python<'_>) {
+    let class = py.get_type::<C>().as_type_ptr();
+    // SAFETY: attached; the type is a heap type of our own that has no instance and no subclass yet, so its slots may
+    // be set; every heap type has room for the buffer slots.
+    unsafe {
+        if let Some(slots) = (*class).tp_as_buffer.as_mut() {
+            slots.bf_getbuffer = Some(export::<C>);
+        }
+    }
+}
+
+/// What CPython calls for a view. The view keeps the instance alive, and that its bytes.
+unsafe extern "C" fn export<C: Exported>(
+    this: *mut ffi::PyObject,
+    view: *mut ffi::Py_buffer,
+    flags: std::ffi::c_int,
+) -> std::ffi::c_int {
+    // SAFETY: CPython calls slots attached, with an instance of the class and a view to be filled; `source` promises
+    // bytes that stay readable while the instance lives, and the view is marked as read-only.
+    unsafe {
+        let instance = Borrowed::from_ptr(Python::assume_attached(), this).cast_unchecked::<C>();
+        let bytes = instance.get().source().map(|source| (source.start(), ffi::Py_ssize_t::try_from(source.len())));
+        if let Some((start, Ok(len))) = bytes {
+            return ffi::PyBuffer_FillInfo(view, this, start.cast_mut().cast(), len, 1, flags);
+        }
+        if let Some(view) = view.as_mut() {
+            view.obj = std::ptr::null_mut();
+        }
+        ffi::PyErr_SetString(ffi::PyExc_BufferError, c"the bytes are not there".as_ptr());
+        -1
+    }
+}
+
+/// A new `bytes` object of a length, which `fill` reads from a stream; its memory is not touched before.
+pub(crate) fn bytes_read(
+    py: Python<'_>,
+    len: usize,
+    fill: impl FnOnce(&mut Room<'_>) -> PyResult<()>,
+) -> PyResult<Bound<'_, PyBytes>> {
+    let wanted = ffi::Py_ssize_t::try_from(len).map_err(|_| pyo3::exceptions::PyMemoryError::new_err(()))?;
+    // SAFETY: attached; null asks for memory that is not initialised; the result is a new reference to a `bytes` object
+    // or null with an exception set.
+    let bytes = unsafe {
+        let bytes = ffi::PyBytes_FromStringAndSize(std::ptr::null(), wanted);
+        Bound::from_owned_ptr_or_err(py, bytes)?.cast_into_unchecked::<PyBytes>()
+    };
+    // SAFETY: the object has that many bytes, of which nobody else knows; as uninitialised ones they may be anything.
+    let memory = unsafe {
+        let start = ffi::PyBytes_AsString(bytes.as_ptr()).cast::<MaybeUninit<u8>>();
+        std::slice::from_raw_parts_mut(start, len)
+    };
+    let mut room = Room::new(memory);
+    fill(&mut room)?;
+    // The object of an empty length is a shared one, which nothing was written to.
+    if room.is_full() { Ok(bytes) } else { Err(PyBufferError::new_err("the bytes were not read to the end")) }
+}
+
+/// Lets `fill` read from a stream into a part of a writable buffer.
+///
+/// Whoever else reads or writes that memory meanwhile sees it change, as with `os.readv`.
+pub(crate) fn read_into<T>(
+    buffer: &PyBuffer<u8>,
+    offset: usize,
+    len: usize,
+    fill: impl FnOnce(&mut Room<'_>) -> T,
+) -> PyResult<T> {
+    let is_inside = offset.checked_add(len).is_some_and(|end| end <= buffer.len_bytes());
+    if buffer.readonly() || !buffer.is_c_contiguous() || !is_inside {
+        return Err(PyBufferError::new_err("the buffer is not a writable, contiguous one of that length"));
+    }
+    if len == 0 {
+        return Ok(fill(&mut Room::new(&mut [])));
+    }
+    // SAFETY: the buffer is held, so that its memory stays where it is; it is contiguous and writable, and the part lies
+    // inside; only the kernel writes through the slice, and nothing is read through it but what the kernel has written.
+    let memory = unsafe {
+        let start = buffer.buf_ptr().cast::<MaybeUninit<u8>>().add(offset);
+        std::slice::from_raw_parts_mut(start, len)
+    };
+    Ok(fill(&mut Room::new(memory)))
+}
+
+/// The bytes of a contiguous buffer, for the kernel to read.
+///
+/// Whoever writes to that memory meanwhile changes what the kernel sees, as with `os.write`.
+pub(crate) fn bytes_of(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
+    if !buffer.is_c_contiguous() {
+        return Err(PyBufferError::new_err("the buffer is not contiguous"));
+    }
+    if buffer.len_bytes() == 0 {
+        return Ok(&[]);
+    }
+    // SAFETY: the buffer is held for as long as it is borrowed, so that its memory stays where it is; it is contiguous
+    // and initialised. Only the kernel reads through the slice, so that a change made meanwhile meets no assumption.
+    Ok(unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes()) })
+}

@@ -1,0 +1,93 @@
+"""What can be known about a worker that died, or is about to be killed."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+
+# What a worker calls the memory to which it writes where it is.
+DUMP_NAME = "threefold-traceback"
+
+# Longer than a process needs to write where it is, shorter than anybody minds; seconds.
+_DUMP_PATIENCE_S = 0.1
+
+# Whole lines only: one may be read while it is written.
+_FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)\n', re.MULTILINE)
+_OURS = str(Path(__file__).parent)
+
+
+def last_line(pid: int, descriptor: int, dump_signal: int) -> str | None:
+    """Return where a process is: "file:line in function", or None if it does not say so in time.
+
+    Args:
+        pid: the process.
+        descriptor: the number of that process's descriptor to which it writes its traceback.
+        dump_signal: the signal that makes it do so.
+    """
+    path = f"/proc/{pid}/fd/{descriptor}"
+    try:
+        # The task may have closed it and opened something else, which is to be neither written to nor waited for.
+        if not os.readlink(path).startswith(f"/memfd:{DUMP_NAME}"):
+            return None
+        with open(path, "rb", buffering=0, opener=_open_at_once) as dump:
+            os.kill(pid, dump_signal)
+            end = time.monotonic() + _DUMP_PATIENCE_S
+            text = b""
+            # The traceback ends with an empty line or with the end of what is written; frames come innermost first.
+            while time.monotonic() < end:
+                text += dump.read() or b""
+                frame = _innermost(text.decode(errors="replace"))
+                if frame is not None:
+                    return frame
+                os.sched_yield()
+    except OSError:
+        pass
+    return None
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _innermost(text: str) -> str | None:
+    for frame in _FRAME.finditer(text):
+        if not frame["file"].startswith(_OURS):
+            return f"{frame['file']}:{frame['line']} in {frame['function']}"
+    return None
+
+
+class OutOfMemoryWatch:
+    """Notices when the kernel has killed processes because memory ran out."""
+
+    def __init__(self) -> None:
+        """Remember how many it has killed so far."""
+        self._path, self._word = _counter()
+        self._count = self._read()
+
+    def has_killed(self) -> bool:
+        """Return whether it has killed one since the last question."""
+        before, self._count = self._count, self._read()
+        return self._count > before
+
+    def _read(self) -> int:
+        try:
+            lines = self._path.read_text().splitlines()
+        except OSError:
+            return 0
+        return next((int(line.split()[1]) for line in lines if line.startswith(f"{self._word} ")), 0)
+
+
+def _counter() -> tuple[Path, str]:
+    """Return the file and the word in it of this process's control group, else of the whole system."""
+    try:
+        groups = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        groups = []
+    for group in groups:
+        if group.startswith("0::"):
+            events = Path("/sys/fs/cgroup") / group[3:].lstrip("/") / "memory.events"
+            if events.exists():
+                return events, "oom_kill"
+    return Path("/proc/vmstat"), "oom_kill"

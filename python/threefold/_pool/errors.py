@@ -1,0 +1,258 @@
+"""What goes wrong in a pool of processes, each with what a user needs to find the reason."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import signal
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from threefold._errors import Error
+from threefold._pool import describe
+
+__all__ = [
+    "Error",
+    "InitializerFailed",
+    "NoWorker",
+    "PoolTerminated",
+    "Refused",
+    "RemoteError",
+    "TaskCancelled",
+    "TaskTimeout",
+    "WorkerDied",
+]
+
+
+_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+
+class WorkerDied(Error, BrokenProcessPool):
+    """The process that ran a task has ended; the task failed with it, and nothing else did.
+
+    Args:
+        pid: the process.
+        exitcode: its exit code, or the negative number of the signal that ended it; None if nobody knows.
+        is_out_of_memory: whether the kernel has probably killed it because memory ran out.
+        task: the call, shortened; None where it had not begun one.
+    """
+
+    def __init__(
+        self, pid: int, exitcode: int | None = None, is_out_of_memory: bool = False, task: str | None = None
+    ) -> None:
+        super().__init__(pid, exitcode, is_out_of_memory, task)
+        self.pid = pid
+        self.exitcode = exitcode
+        self.is_out_of_memory = is_out_of_memory
+        self.task = task
+
+    @property
+    def signal(self) -> int | None:
+        """The number of the signal that ended the process, or None."""
+        return -self.exitcode if self.exitcode is not None and self.exitcode < 0 else None
+
+    def __str__(self) -> str:
+        reason = _name_end(self.exitcode)
+        if self.is_out_of_memory:
+            reason += ", probably killed because memory ran out"
+        doing = "before it took a task" if self.task is None else f"while it ran {self.task}"
+        return f"worker process {self.pid} died ({reason}) {doing}"
+
+
+class TaskTimeout(Error, TimeoutError):
+    """A task has run longer than it may, and its worker was ended.
+
+    Args:
+        task: the call, shortened.
+        limit: seconds that it had; None where they are not known yet.
+        pid: the worker's process.
+        line: the line of Python at which the task was: "file:line in function: source"; None if it did not say.
+    """
+
+    def __init__(self, task: str, limit: float | None, pid: int | None, line: str | None = None) -> None:
+        # An OSError would take more than one argument for its own.
+        super().__init__(task)
+        self.task = task
+        self.limit = limit
+        self.pid = pid
+        self.line = line
+
+    def __reduce__(self) -> tuple[type[TaskTimeout], tuple[object, ...]]:
+        return type(self), (self.task, self.limit, self.pid, self.line)
+
+    def __str__(self) -> str:
+        place = f", which was at {self.line}," if self.line else ""
+        limit = "it may" if self.limit is None else f"{self.limit} s"
+        return f"{self.task} took longer than {limit}; worker process {self.pid}{place} was ended"
+
+
+class InitializerFailed(Error, BrokenProcessPool):
+    """The pool has no workers, because its initializer raises in each.
+
+    Args:
+        pid: the last worker's process.
+        reason: what the initializer raised; its traceback is the error's `__cause__`.
+    """
+
+    def __init__(self, pid: int | None, reason: BaseException | None) -> None:
+        super().__init__(pid, reason)
+        self.pid = pid
+        self.reason = reason
+        if reason is not None:
+            self.__cause__ = reason.__cause__ or reason
+
+    def __str__(self) -> str:
+        what = "" if self.reason is None else f": {type(self.reason).__name__}: {self.reason}"
+        return f"the initializer failed in worker process {self.pid}{what}"
+
+
+class NoWorker(Error, BrokenProcessPool):
+    """The pool has no workers, because no process could be started.
+
+    Args:
+        errno: the system's error number, if there was one.
+    """
+
+    def __init__(self, errno: int | None = None) -> None:
+        super().__init__(errno)
+        self.errno = errno
+
+    def __str__(self) -> str:
+        reason = "" if self.errno is None else f": {os.strerror(self.errno)}"
+        return f"no worker process could be started{reason}"
+
+
+class RemoteError(Error, BrokenProcessPool):
+    """Stands for an exception or a result that reached the parent and cannot be unpickled there.
+
+    Args:
+        name: the exception's class.
+        representation: the exception as its `repr()`.
+        text: its traceback in the worker.
+        reason: why it cannot be unpickled.
+    """
+
+    def __init__(self, name: str, representation: str, text: str, reason: BaseException | None = None) -> None:
+        super().__init__(name, representation, text, reason)
+        self.name = name
+        self.representation = representation
+        self.text = text
+        self.reason = reason
+        if text:
+            from multiprocessing import pool
+
+            self.__cause__ = pool.RemoteTraceback(f'\n"""\n{text}"""')  # type: ignore[attr-defined]
+
+    def __str__(self) -> str:
+        why = "" if self.reason is None else f" ({type(self.reason).__name__}: {self.reason})"
+        if self.text:
+            return f"a task raised {self.representation}, which cannot be unpickled here{why}"
+        return f"a task's {self.name} {self.representation} cannot be unpickled here{why}"
+
+
+class PoolTerminated(Error, BrokenProcessPool):
+    """The pool was terminated before the task was over."""
+
+    def __init__(self, message: str = "the pool was terminated before the task was over") -> None:
+        super().__init__(message)
+
+
+class TaskCancelled(Error, CancelledError):
+    """The task was cancelled before it was over."""
+
+    def __init__(self, message: str = "the task was cancelled") -> None:
+        super().__init__(message)
+
+
+class Refused(Exception):
+    """The engine takes no more calls.
+
+    Args:
+        reason: a sentence.
+        is_broken: whether that is because no worker can be had.
+        failure: why there is none, if the engine knows.
+    """
+
+    def __init__(self, reason: str, is_broken: bool = False, failure: BaseException | None = None) -> None:
+        super().__init__(reason, is_broken, failure)
+        self.reason = reason
+        self.is_broken = is_broken
+        self._failure = failure
+
+    def raise_failure(self) -> None:
+        """Raise why there is no worker, if the engine knows.
+
+        Raises:
+            BrokenProcessPool: that.
+        """
+        failure, self._failure, self.args = self._failure, None, ()
+        if failure is None:
+            return
+        try:
+            raise failure from failure.__cause__
+        finally:
+            # Its traceback holds this frame, and this it.
+            del failure
+
+
+def from_outcome(
+    kind: str,
+    pid: int | None,
+    code: int | None,
+    is_out_of_memory: bool,
+    task: tuple[Any, Any, tuple[int, int] | None] | None,
+    line: str | None,
+    cause: BaseException | None,
+) -> BaseException:
+    """Return the error of a task that did not return, or of a pool without workers.
+
+    Args:
+        kind: what the engine says became of it.
+        pid: the worker's process.
+        code: its exit code, the negative number of a signal, or the system's error number.
+        is_out_of_memory: whether the kernel has probably killed it because memory ran out.
+        task: a call, as the tuple of function, arguments and keyword arguments; or a function, its items and which of them.
+        line: where the task was: "file:line in function".
+        cause: what the initializer raised.
+    """
+    makers: dict[str, Callable[[], BaseException]] = {
+        "worker_died": lambda: WorkerDied(pid or 0, code, is_out_of_memory, describe.task(task)),
+        "died_at_start": lambda: WorkerDied(pid or 0, code, is_out_of_memory),
+        "timed_out": lambda: TaskTimeout(describe.task(task) or "a task", None, pid, with_source(line)),
+        "initializer_failed": lambda: InitializerFailed(pid, cause),
+        "not_started": lambda: NoWorker(code),
+        "cancelled": TaskCancelled,
+        "terminated": PoolTerminated,
+    }
+    return makers.get(kind, lambda: Error(f"a task did not return: {kind}"))()
+
+
+def without_our_frames(error: BaseException) -> BaseException:
+    """Return an error whose traceback begins where the program's own code does: our frames hold whom it is given to."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_OURS):
+        traceback = traceback.tb_next
+    return error.with_traceback(traceback)
+
+
+def with_source(place: str | None) -> str | None:
+    """Add the text of the line to "file:line in function"."""
+    if place is None:
+        return None
+    file, _, rest = place.rpartition(":")
+    number = rest.split(" ", 1)[0]
+    source = linecache.getline(file, int(number)).strip() if number.isdigit() else ""
+    return f"{place}: {source}" if source else place
+
+
+def _name_end(exitcode: int | None) -> str:
+    if exitcode is None:
+        return "nobody knows of what"
+    if exitcode >= 0:
+        return f"exit code {exitcode}"
+    try:
+        return signal.Signals(-exitcode).name
+    except ValueError:
+        return f"signal {-exitcode}"
