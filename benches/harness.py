@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 Figures = float | dict[str, float]
-Measure = Callable[[str], Figures]
 
 # Set for samples of `run.py --quick`: they show that a case works, not how fast it is.
 IS_QUICK = os.environ.get("THREEFOLD_BENCH_QUICK") == "1"
@@ -15,6 +14,18 @@ QUICK_DIVISOR = 50
 
 ROUND_COUNT = 5
 TIME_LIMIT_S = 60.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened, in words, where that counts for more than how long it took."""
+
+    words: str
+    # None if it never ended: then nobody waits for it again.
+    figure: float | None
+
+
+Measure = Callable[[str], Figures | Outcome]
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,20 @@ def load(peer: str) -> Any:
 def home(peer: str) -> str:
     """Return the package that an address lies in."""
     return peer.partition(":")[0].partition(".")[0]
+
+
+def require_own(peer: str, thing: Any) -> None:
+    """Make sure that a package of ours does not hand out the standard library's object, to be measured under our name.
+
+    Args:
+        peer: the address that it was found under.
+        thing: a class, or a function.
+
+    Raises:
+        UnavailableError: if it is the standard library's.
+    """
+    if home(peer) == "threefold" and home(thing.__module__) != "threefold":
+        raise UnavailableError("the standard library's")
 
 
 def expect(found: object, expected: object, what: str) -> None:

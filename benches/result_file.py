@@ -12,7 +12,20 @@ from sampling import Row
 
 FOLDER = Path(__file__).resolve().parent / "results"
 COLUMNS = ["case", "peer", "unit", "median", "least", "most", "samples", "note", "date"]
-PACKAGES = ("threefold", "janus", "culsans", "aiologic", "uvloop", "pebble")
+PACKAGES = (
+    "threefold",
+    "janus",
+    "culsans",
+    "aiologic",
+    "uvloop",
+    "pebble",
+    "faster-fifo",
+    "loky",
+    "joblib",
+    "mpire",
+    "deadpool-executor",
+    "numpy",
+)
 
 
 def path_of(program: str, folder: Path) -> Path:

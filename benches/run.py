@@ -11,7 +11,18 @@ import harness
 import result_file
 import sampling
 
-PROGRAMS = ("queues", "locks", "threads", "tasks", "waiters", "memory")
+PROGRAMS = (
+    "queues",
+    "locks",
+    "threads",
+    "tasks",
+    "waiters",
+    "memory",
+    "process_queues",
+    "process_locks",
+    "process_pools",
+    "pool_deaths",
+)
 
 
 def declared(program: str) -> list[harness.Case]:
@@ -70,7 +81,7 @@ def measure(program: str, cases: list[harness.Case], options: argparse.Namespace
         rows = sampling.measure(program, case, 1 if options.quick else options.rounds, peers)
         for row in rows:
             print("\t".join(row.texts()), flush=True)
-        is_well = is_well and all(row.figures or row.note.startswith("not available") for row in rows)
+        is_well = is_well and all(row.has_answer or row.note.startswith("not available") for row in rows)
         # At once: an interrupted run keeps what it has.
         if is_kept:
             result_file.keep(program, rows, options.output)

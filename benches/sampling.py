@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -11,10 +13,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import CASES, IS_QUICK, TIME_LIMIT_S, Case, UnavailableError
+from harness import CASES, IS_QUICK, TIME_LIMIT_S, Case, Figures, Outcome, UnavailableError
 
 RUN = Path(__file__).resolve().parent / "run.py"
 ANSWER = "@@answer "
+# Where loky and joblib put things that a process of theirs takes away later; it ends with the sample.
+LEFT_IN = Path("/dev/shm")
 # A peer whose samples have taken this long together gets no further rounds.
 BUDGET_S = 60.0
 # How long a sample waits for other programs to leave the processors alone, and all samples together.
@@ -28,13 +32,16 @@ class Column:
 
     peer: str
     figures: list[dict[str, float]] = field(default_factory=list)
+    # What happened, where that is asked for; mostly the same each time.
+    words: list[str] = field(default_factory=list)
     note: str = ""
     spent_s: float = 0.0
+    has_end: bool = True
 
     @property
     def is_open(self) -> bool:
         """Whether another round is worth its time."""
-        return not self.note and self.spent_s < BUDGET_S
+        return not self.note and self.has_end and self.spent_s < BUDGET_S
 
 
 @dataclass(frozen=True)
@@ -46,6 +53,7 @@ class Row:
     unit: str
     figures: list[float]
     note: str
+    has_answer: bool
 
     def texts(self) -> list[str]:
         """Return the cells of a table: case, peer, unit, median, least, most, samples, note."""
@@ -65,13 +73,20 @@ def answer(name: str, peer: str) -> None:
     """In the process of a sample: measure, print the answer, and leave without what the peer does at exit."""
     case = CASES[name]
     try:
-        found = case.measure(case.peers[peer])
-        reply = {"figures": found if isinstance(found, dict) else {"": found}}
+        reply = reply_of(case.measure(case.peers[peer]))
     except (ModuleNotFoundError, UnavailableError) as reason:
         reply = {"note": f"not available: {reason}"}
     print(ANSWER + json.dumps(reply), flush=True)
     sys.stderr.flush()
     os._exit(0)
+
+
+def reply_of(found: Figures | Outcome) -> dict[str, object]:
+    """Return what a sample tells about what it found."""
+    if isinstance(found, Outcome):
+        has_end = found.figure is not None
+        return {"figures": {"": found.figure} if has_end else {}, "words": found.words, "has_end": has_end}
+    return {"figures": found if isinstance(found, dict) else {"": found}}
 
 
 def measure(program: str, case: Case, round_count: int, peers: list[str]) -> list[Row]:
@@ -100,7 +115,9 @@ def measure(program: str, case: Case, round_count: int, peers: list[str]) -> lis
 def row(case: Case, column: Column, part: str) -> Row:
     """Return one line of the table."""
     figures = [figures[part] for figures in column.figures if part in figures]
-    return Row(f"{case.name}: {part}" if part else case.name, column.peer, case.unit, figures, column.note)
+    note = "; ".join([*dict.fromkeys(column.words), *([column.note] if column.note else [])])
+    name = f"{case.name}: {part}" if part else case.name
+    return Row(name, column.peer, case.unit, figures, note, bool(figures or column.words))
 
 
 def sample(program: str, name: str, column: Column) -> None:
@@ -124,6 +141,8 @@ def sample(program: str, name: str, column: Column) -> None:
     if code == 0 and replies:
         reply = json.loads(replies[-1])
         column.figures += [reply["figures"]] if "figures" in reply else []
+        column.words += [reply["words"]] if "words" in reply else []
+        column.has_end = reply.get("has_end", True)
         column.note = reply.get("note", "")
     elif code is None:
         column.note = f"not done after {TIME_LIMIT_S:g} s"
@@ -138,6 +157,9 @@ def end_session(process: "subprocess.Popen[bytes]") -> None:
     except ProcessLookupError:
         pass
     process.wait()
+    for left in LEFT_IN.glob("*"):
+        if re.match(rf"(sem\.loky-|joblib_memmapping_folder_){process.pid}[-_]", left.name):
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 waited_s = 0.0

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+import death_tables as deaths
 from markdown import label, number, table
 from measured import Measured
 
@@ -25,6 +26,7 @@ QUEUE, ASYNCIO_QUEUE, EXECUTOR = ("queue.Queue",), ("asyncio.Queue",), ("concurr
 BRIDGES = ("call_soon_threadsafe", "janus", "culsans")
 ALONE = "acquire + release, uncontended"
 POOL = "thread pool of 2"
+MP_QUEUE, MP_POOL = ("multiprocessing.Queue",), ("multiprocessing.Pool",)
 
 LINES = (
     Line("`Queue` put + get", "`Queue` put + get", "queues", "put + get, one thread", QUEUE),
@@ -81,6 +83,58 @@ LINES = (
         "task to task",
         ASYNCIO_QUEUE,
     ),
+    Line(
+        "`Queue` of processes, 1 producer, 1 consumer",
+        "进程间 `Queue` 1 个生产者、1 个消费者",
+        "process_queues",
+        "ints, 1 producer, 1 consumer",
+        MP_QUEUE,
+    ),
+    Line(
+        "`Queue` of processes, 4 producers, 4 consumers",
+        "进程间 `Queue` 4 个生产者、4 个消费者",
+        "process_queues",
+        "ints, 4 producers, 4 consumers",
+        MP_QUEUE,
+    ),
+    Line(
+        "`Queue` of processes, arrays of 8 MB",
+        "进程间 `Queue` 传递 8 MB 数组",
+        "process_queues",
+        "numpy array, 8 MB",
+        MP_QUEUE,
+    ),
+    Line(
+        "round trip between processes, against `Pipe`",
+        "进程间往返一次，对比 `Pipe`",
+        "process_queues",
+        "round trip, 2 processes, 2 queues",
+        ("multiprocessing.Pipe",),
+    ),
+    Line(
+        "`Lock` of two processes",
+        "两个进程争用的 `Lock`",
+        "process_locks",
+        "Lock: 2 processes contending",
+        ("multiprocessing",),
+    ),
+    Line("`Pool.map`, chunksize=1", "`Pool.map`，chunksize=1", "process_pools", "map, chunksize=1", MP_POOL),
+    Line("`Pool.map`, in chunks", "`Pool.map`，分块", "process_pools", "map 100,000, in chunks", MP_POOL),
+    Line(
+        "`Pool.map` over arrays of 8 MB, there and back",
+        "`Pool.map` 往返传递 8 MB 数组",
+        "process_pools",
+        "map over arrays of 8 MB, there and back",
+        MP_POOL,
+    ),
+    Line(
+        "`ProcessPoolExecutor` submit each",
+        "`ProcessPoolExecutor` 逐个提交",
+        "process_pools",
+        "submit each, then the results",
+        ("ProcessPoolExecutor",),
+        "threefold.ProcessPoolExecutor",
+    ),
 )
 
 
@@ -95,7 +149,13 @@ def short_table(measured: dict[str, Measured], is_chinese: bool) -> str:
     if not pythons:
         return ""
     newest = pythons[-1]
-    counts = sorted({figure.sample_count for figure in newest.figures.values() if figure.median is not None})
+    counts = sorted(
+        {
+            figure.sample_count
+            for (program, _case, _peer), figure in newest.figures.items()
+            if figure.median is not None and program != deaths.PROGRAM
+        }
+    )
     rounds = f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]}-{counts[-1]}"
     page = "docs/reference/performance.md"
     if is_chinese:
@@ -113,7 +173,9 @@ def short_table(measured: dict[str, Measured], is_chinese: bool) -> str:
         [line.chinese if is_chinese else line.english, *(ratio(python, line) for python in pythons), pair(newest, line)]
         for line in LINES
     ]
-    return f"{table(head, rows)}\n{foot}\n"
+    # What has not been measured yet is no row.
+    rows = [row for row in rows if set(row[1:]) != {"-"}]
+    return f"{table(head, rows)}\n{foot}\n{deaths.short_table(newest, is_chinese)}"
 
 
 def ratio(python: Measured, line: Line) -> str:

@@ -16,6 +16,11 @@ class Figure:
     sample_count: int
     note: str
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether the peer has no such thing at all."""
+        return self.note.startswith("not available")
+
     def is_better_than(self, other: "Figure") -> bool:
         """Tell which of two is the faster, or smaller; any figure is better than none."""
         if self.median is None or other.median is None:
@@ -87,8 +92,7 @@ def read(path: Path, program: str, into: Measured) -> None:
     for line in lines:
         if line.startswith("# "):
             name, _, value = line.removeprefix("# ").partition(": ")
-            # Programs may be measured on different days; the last one is shown.
-            into.facts[name] = max(value, into.facts.get(name, "")) if name == "date" else value
+            into.facts[name] = together(name, into.facts[name], value) if name in into.facts else value
     table = [line.split("\t") for line in lines if line and not line.startswith("#")]
     for cells in table[1:]:
         row = dict(zip(table[0], cells, strict=True))
@@ -101,6 +105,26 @@ def read(path: Path, program: str, into: Measured) -> None:
             int(row["samples"]),
             row["note"],
         )
+
+
+def together(name: str, earlier: str, later: str) -> str:
+    """Return one fact for programs that may have been measured on different days, with other peers installed.
+
+    Args:
+        name: of the fact.
+        earlier: what is known of it from other files.
+        later: what this file says.
+    """
+    match name:
+        case "date":
+            return max(earlier, later)
+        case "packages":
+            versions = dict(
+                package.split(" ", 1) for text in (earlier, later) for package in text.split(", ") if package
+            )
+            return ", ".join(f"{package} {version}" for package, version in versions.items())
+        case _:
+            return later
 
 
 def version_key(version: str) -> tuple[int, ...]:
