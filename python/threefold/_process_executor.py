@@ -12,7 +12,6 @@ from concurrent.futures import process as _standard
 from concurrent.futures.process import BrokenProcessPool
 from queue import Empty
 from time import monotonic
-from typing import Any, NoReturn
 
 from threefold._pool import checks
 from threefold._pool.call_future import CallFuture
@@ -21,6 +20,11 @@ from threefold._pool.seam import LOCAL, open_supervisor
 from threefold._pool.streams import Stream
 from threefold._pool.views import End, Processes
 from threefold._threefold import RLock
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 __all__ = ["BrokenProcessPool", "ProcessPoolExecutor"]
 

@@ -35,12 +35,15 @@ impl Dispatcher {
         let mut workers: Vec<WorkerId> = self.with(|state| {
             state.crew.iter().filter(|(_, member)| !member.outbox.is_empty()).map(|(&worker, _)| worker).collect()
         });
+        // First one for each: nobody stands idle while others get more than they can begin.
+        let mut burst = 1;
         while !workers.is_empty() {
             workers.retain(|&worker| {
-                let is_room_left = (0..BURST).all(|_| self.send_next(py, worker));
+                let is_room_left = (0..burst).all(|_| self.send_next(py, worker));
                 self.with(|state| state.crew.get(&worker).inspect(|member| member.link.wake()).is_some())
                     && is_room_left
             });
+            burst = BURST;
         }
     }
 

@@ -12,6 +12,7 @@ use threefold_pool::local::{DoorbellRinger, Frame, LinkError, Source, Stop, Work
 use super::exceptions::link_error;
 use super::frames;
 use super::payload::{self, Parts};
+use crate::kept::Kept;
 use crate::shared::driver::PythonDriver;
 use crate::shared::pickle::{self, Packed};
 
@@ -288,20 +289,24 @@ impl<'py> Call<'py> {
         match self {
             Self::One { function, arguments, keywords } => function.call(arguments, keywords.as_ref()),
             Self::Each { function, items, is_star } => {
-                let results = PyList::empty(function.py());
-                for item in items {
-                    let result = if is_star {
-                        let py = function.py();
-                        let arguments = py.get_type::<PyTuple>().call1((item,))?.cast_into::<PyTuple>()?;
-                        function.call1(arguments)?
-                    } else {
-                        function.call1((item,))?
-                    };
-                    results.append(result)?;
+                if items.len() == 1 && !is_star {
+                    return Ok(PyList::new(function.py(), [function.call1((items.get_item(0)?,))?])?.into_any());
                 }
-                Ok(results.into_any())
+                let calls = mapper(function.py(), is_star)?.call1((function, &items))?;
+                items.py().get_type::<PyList>().call1((calls,))
             }
         }
+    }
+}
+
+/// `itertools.starmap` or `map`, which make call after call at CPython's own pace.
+fn mapper(py: Python<'_>, is_star: bool) -> PyResult<&Bound<'_, PyAny>> {
+    static MAP: Kept<PyAny> = Kept::new();
+    static STARMAP: Kept<PyAny> = Kept::new();
+    if is_star {
+        STARMAP.get_or_find(py, || py.import("itertools")?.getattr("starmap"))
+    } else {
+        MAP.get_or_find(py, || py.import("builtins")?.getattr("map"))
     }
 }
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from concurrent.futures._base import PENDING, RUNNING
-from typing import Any
 
 from threefold._future import PoolFuture
 from threefold._pool.errors import InitializerFailed, NoWorker, TaskCancelled, TaskTimeout
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class CallFuture(PoolFuture):

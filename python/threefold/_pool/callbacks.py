@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from threefold._thread import Thread
 from threefold._threefold import Lock, SimpleQueue
 
-Work = tuple[Callable[[Any], object], Any, Callable[[], object]]
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Work = tuple[Callable[[Any], object], Any, Callable[[], object]]
 
 
 class Callbacks:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import time
-from pathlib import Path
 
 # What a worker calls the memory to which it writes where it is.
 DUMP_NAME = "threefold-traceback"
@@ -15,7 +14,7 @@ _DUMP_PATIENCE_S = 0.1
 
 # Whole lines only: one may be read while it is written.
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)\n', re.MULTILINE)
-_OURS = str(Path(__file__).parent)
+_OURS = os.path.dirname(__file__)
 
 
 def last_line(pid: int, descriptor: int, dump_signal: int) -> str | None:
@@ -72,22 +71,23 @@ class OutOfMemoryWatch:
         return self._count > before
 
     def _read(self) -> int:
-        try:
-            lines = self._path.read_text().splitlines()
-        except OSError:
-            return 0
+        lines = _lines(self._path)
         return next((int(line.split()[1]) for line in lines if line.startswith(f"{self._word} ")), 0)
 
 
-def _counter() -> tuple[Path, str]:
+def _counter() -> tuple[str, str]:
     """Return the file and the word in it of this process's control group, else of the whole system."""
-    try:
-        groups = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        groups = []
-    for group in groups:
+    for group in _lines("/proc/self/cgroup"):
         if group.startswith("0::"):
-            events = Path("/sys/fs/cgroup") / group[3:].lstrip("/") / "memory.events"
-            if events.exists():
+            events = f"/sys/fs/cgroup/{group[3:].strip('/')}/memory.events"
+            if os.path.exists(events):
                 return events, "oom_kill"
-    return Path("/proc/vmstat"), "oom_kill"
+    return "/proc/vmstat", "oom_kill"
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path) as file:
+            return file.read().splitlines()
+    except OSError:
+        return []

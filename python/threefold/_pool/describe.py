@@ -5,7 +5,11 @@ from __future__ import annotations
 import functools
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # What a message can carry without hiding what it says; characters.
 _MOST_OF_ALL = 120

@@ -8,10 +8,14 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
 
 from threefold._errors import Error
 from threefold._pool import describe
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__ = [
     "Error",

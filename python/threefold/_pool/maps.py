@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
 
 from threefold._pool import checks
 from threefold._pool import progress as progress_lines
@@ -11,7 +10,12 @@ from threefold._pool.errors import Refused, without_our_frames
 from threefold._pool.results import MapResult
 from threefold._pool.streams import IMapIterator, IMapUnorderedIterator
 
-_Callback = Callable[[Any], object] | None
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+    _Callback = Callable[[Any], object] | None
 
 
 class PoolMaps:

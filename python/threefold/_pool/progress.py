@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from time import monotonic
-from typing import IO
 
 from threefold._thread import Thread
 from threefold._threefold import Event
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import IO
 
 # How often the line is written anew; seconds.
 _PERIOD_S = 0.1

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from itertools import islice
-from typing import Any
 
 from threefold._thread import Thread
 from threefold._threefold import SimpleQueue
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def start(dispatcher: Any, number: int, source: Iterable[Any], chunksize: int) -> None:

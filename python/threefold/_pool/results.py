@@ -10,11 +10,15 @@ from collections.abc import Callable, Generator
 from itertools import count
 from multiprocessing import TimeoutError
 from multiprocessing import pool as _standard
-from typing import Any
 
 from threefold._pool.errors import PoolTerminated, TaskTimeout
 from threefold._pool.progress import Progress
 from threefold._threefold import Event
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _next_number = count().__next__
 

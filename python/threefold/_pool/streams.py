@@ -17,11 +17,15 @@ from itertools import count
 from multiprocessing import TimeoutError
 from multiprocessing import pool as _standard
 from queue import Empty
-from typing import Any, Self
 
 from threefold._pool.errors import TaskTimeout
 from threefold._pool.progress import Progress
 from threefold._threefold import SimpleQueue
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 _next_number = count().__next__
 

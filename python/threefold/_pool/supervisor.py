@@ -19,11 +19,15 @@ import time
 import weakref
 from collections.abc import Iterable, Sequence
 from multiprocessing import process
-from typing import Any
 
 from threefold._pool import deaths, errors, functions, life_line, reader, worker
 from threefold._thread import Thread
 from threefold._threefold import Dispatcher
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # How long a worker has to end at a polite request, in seconds.
 _GRACE_S = 0.25

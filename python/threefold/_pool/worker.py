@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import faulthandler
-import logging
 import os
 import signal
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import context, process, util
 from multiprocessing.reduction import DupFd
-from typing import Any
 
 from threefold._pool import deaths, life_line, remote_errors
 from threefold._threefold import PoolWorker
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # The kernel's way to have a worker write where it is, even when it never returns to Python.
 DUMP_SIGNAL = signal.SIGRTMAX - 3
@@ -76,6 +79,8 @@ def main(
             initializer(*initargs)
         except BaseException as error:
             if style == "executor":
+                import logging
+
                 logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
             worker.fail(*encode(error))
             return

@@ -1,8 +1,14 @@
 """The contexts that hand out the engine's objects: `multiprocessing.context` with our locks and queues."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from multiprocessing import context as _standard
-from typing import Any
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 __all__: list[str] = []
 

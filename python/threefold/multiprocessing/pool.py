@@ -18,7 +18,6 @@ from multiprocessing.pool import (  # noqa: F401 - re-exported
     RemoteTraceback,
     ThreadPool,
 )
-from typing import Any, NoReturn, Self
 
 from threefold._pool import checks, seam
 from threefold._pool.callbacks import Callbacks
@@ -27,12 +26,18 @@ from threefold._pool.maps import PoolMaps
 from threefold._pool.results import ApplyResult, AsyncResult, MapResult  # noqa: F401 - re-exported
 from threefold._pool.streams import IMapIterator, IMapUnorderedIterator  # noqa: F401 - re-exported
 
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn, Self
+
+    _Callback = Callable[[Any], object] | None
+
 __all__ = ["Pool", "ThreadPool"]
 
 # How long the end of the interpreter waits for processes that are being ended; seconds.
 _EXIT_PATIENCE_S = 5.0
 
-_Callback = Callable[[Any], object] | None
 _pools: weakref.WeakSet[Pool] = weakref.WeakSet()
 _StandardPool = _standard.Pool
 
@@ -69,7 +74,8 @@ class Pool(PoolMaps, _StandardPool):
         backend: str = seam.LOCAL,
         **backend_options: Any,
     ) -> None:
-        if not isinstance(self, Pool):
+        made: object = self
+        if not isinstance(made, Pool):
             # A pool of threads: the standard class calls its base by the name that is ours now.
             _StandardPool.__init__(self, processes, initializer, initargs, maxtasksperchild, context)
             return
