@@ -14,25 +14,18 @@ from typing import Any
 
 import pytest
 
-from threefold import multiprocessing
 from threefold._threefold import waits_report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 import process_programs as programs
+import process_rig as rig
 
+context = rig.context
 LIMIT_S = programs.LIMIT_S
 # What those who live may take to notice a death.
 SOON_S = 1.0
 # Python 3.12 and later say that a fork beside other threads may deadlock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-
-
-@pytest.fixture(params=["fork", "spawn", "forkserver"])
-def context(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    # The children need not import pytest, as the main program of their parent.
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
-    return multiprocessing.get_context(request.param)
 
 
 # How a process ends that does not expect it: by the kernel, by its own fault, by itself, or after a stop.

@@ -13,32 +13,19 @@ from typing import Any
 
 import pytest
 
-from threefold import futures, multiprocessing
+from threefold import futures
 from threefold._threefold import waits_report
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pool_programs as programs
+import process_rig as rig
 
-METHODS = ["fork", "spawn", "forkserver"]
+METHODS, context, context_of = rig.METHODS, rig.context, rig.context_of
 LIMIT_S = programs.LIMIT_S
 # What a death, a kill or an end may take to be noticed.
 SOON_S = 1.0
 WORKERS = 2
 PARENTS = Path(__file__).with_name("pool_parents.py")
-
-
-def context_of(method: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return the context of a start method."""
-    # The children need not import pytest, as the main program of their parent.
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
-    return multiprocessing.get_context(method)
-
-
-@pytest.fixture(params=METHODS)
-def context(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Offer each start method's context."""
-    return context_of(request.param, monkeypatch)
 
 
 @pytest.fixture

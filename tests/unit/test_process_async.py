@@ -18,8 +18,10 @@ from threefold import multiprocessing
 
 sys.path.insert(0, str(Path(__file__).parent))
 import process_programs as programs
+import process_rig as rig
 import process_tasks as tasks
 
+run, end, new = rig.run, rig.end, rig.new
 LIMIT_S = programs.LIMIT_S
 # A wake that is lost is made good at the end of a slice, 0.2 s; on a busy machine all takes longer.
 SOON_S = 5.0
@@ -29,25 +31,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 @pytest.fixture(params=["fork", "spawn"])
 def context(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    # The children need not import pytest, as the main program of their parent.
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
-    return multiprocessing.get_context(request.param)
-
-
-def new(name: str, *arguments: Any) -> Any:
-    return getattr(multiprocessing.get_context("fork"), name)(*arguments)
-
-
-def run(context: Any, function: Any, *arguments: Any) -> Any:
-    process = context.Process(target=function, args=arguments, daemon=True)
-    process.start()
-    return process
-
-
-def end(process: Any) -> None:
-    process.join(LIMIT_S)
-    assert process.exitcode == 0
+    return rig.context_of(request.param, monkeypatch)
 
 
 async def begun(*waits: Coroutine[Any, Any, Any]) -> list[asyncio.Task[Any]]:

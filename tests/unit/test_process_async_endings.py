@@ -19,26 +19,13 @@ import pytest
 from threefold import multiprocessing
 
 sys.path.insert(0, str(Path(__file__).parent))
+import process_rig as rig
 import process_tasks as tasks
 
+run, end, new = rig.run, rig.end, rig.new
 LIMIT_S = tasks.LIMIT_S
 # Python 3.12 and later say that a fork beside other threads may deadlock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-
-
-def new(name: str, *arguments: Any) -> Any:
-    return getattr(multiprocessing.get_context("fork"), name)(*arguments)
-
-
-def run(context: Any, function: Any, *arguments: Any) -> Any:
-    process = context.Process(target=function, args=arguments, daemon=True)
-    process.start()
-    return process
-
-
-def end(process: Any) -> None:
-    process.join(LIMIT_S)
-    assert process.exitcode == 0
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 
-from threefold import _threefold, multiprocessing
+from threefold import _threefold
 from threefold.multiprocessing.connection import Connection, Pipe
 
 sys.path.insert(0, str(Path(__file__).parent))
 import process_programs as programs
+import process_rig as rig
 
 # Python 3.12 and later say that a fork beside other threads may deadlock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -206,9 +207,7 @@ def test_the_standard_library_waits_for_ours(pipe: Any) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_an_end_goes_to_a_child(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
-    context = multiprocessing.get_context(method)
+    context = rig.context_of(method, monkeypatch)
     here, there = context.Pipe()
     child = context.Process(target=programs.echo, args=(there,), daemon=True)
     child.start()

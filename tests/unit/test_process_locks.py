@@ -12,29 +12,12 @@ from threefold import multiprocessing
 
 sys.path.insert(0, str(Path(__file__).parent))
 import process_programs as programs
+import process_rig as rig
 
+context, run, end = rig.context, rig.run, rig.end
 LIMIT_S = programs.LIMIT_S
 # Python 3.12 and later say that a fork beside other threads may deadlock.
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-
-
-@pytest.fixture(params=["fork", "spawn", "forkserver"])
-def context(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
-    # The children need not import pytest, as the main program of their parent.
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
-    return multiprocessing.get_context(request.param)
-
-
-def run(context: Any, function: Any, *arguments: Any) -> Any:
-    process = context.Process(target=function, args=arguments, daemon=True)
-    process.start()
-    return process
-
-
-def end(process: Any) -> None:
-    process.join(LIMIT_S)
-    assert process.exitcode == 0
 
 
 @pytest.mark.parametrize("name", ["Lock", "RLock", "BoundedSemaphore", "Semaphore", "Condition"])

@@ -16,6 +16,7 @@ import threefold.multiprocessing as ours
 
 sys.path.insert(0, str(Path(__file__).parent))
 import process_programs as programs
+import process_rig as rig
 
 ON_THE_ENGINE = {
     "Array",
@@ -95,7 +96,7 @@ def test_modules_of_the_standard_package_are_found() -> None:
 
 def test_the_standard_pools_work_with_our_contexts() -> None:
     context = ours.get_context("fork")
-    with context.Pool(2) as pool:
+    with standard.pool.Pool(2, context=context) as pool:
         assert pool.map(abs, [-1, -2]) == [1, 2]
     with concurrent.futures.ProcessPoolExecutor(2, mp_context=context) as executor:
         assert list(executor.map(abs, [-3, -4])) == [3, 4]
@@ -116,9 +117,7 @@ assert synchronize.__name__ == "threefold.multiprocessing.synchronize"
 def test_a_process_of_a_program_s_own_class_takes_our_objects_along(
     method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
-    monkeypatch.delattr(sys.modules["__main__"], "__file__", raising=False)
-    context = ours.get_context(method)
+    context = rig.context_of(method, monkeypatch)
     memory = standard.shared_memory.ShareableList([5])
     try:
         queue, values = context.Queue(), context.Array("i", [1])
