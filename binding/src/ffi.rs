@@ -17,7 +17,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyType};
 
 pub(crate) use buffers::{
-    Exported, bytes_of, bytes_read, install_buffer, new_bytearray, new_bytes, read_into, source_of,
+    Exported, bytes_read, install_buffer, new_bytearray, new_bytes, read_into, slice_of, source_of,
 };
 
 /// The answer of a fast method.

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyBufferError;
+use pyo3::exceptions::{PyBufferError, PyMemoryError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
@@ -22,13 +22,25 @@ pub(crate) fn new_bytes<F>(py: Python<'_>, len: usize, fill: F) -> PyResult<Boun
 where
     F: for<'one> FnOnce(Target<'one>) -> PyResult<Filled<'one>>,
 {
-    // SAFETY: attached; null is permitted and leaves the content uninitialised. A new reference, or null with an error.
-    // Its content is ours alone until it is returned; before it is, there is a proof that all of it was written.
+    // SAFETY: the content is ours alone until it is returned; before it is, there is a proof that all of it was written.
     unsafe {
-        let size = ffi::Py_ssize_t::try_from(len)?;
-        let object = Bound::from_owned_ptr_or_err(py, ffi::PyBytes_FromStringAndSize(std::ptr::null(), size))?;
+        let object = uninitialised_bytes(py, len)?;
         let _proof = fill(Target::new(ffi::PyBytes_AsString(object.as_ptr()).cast(), len))?;
-        Ok(object.cast_into_unchecked())
+        Ok(object)
+    }
+}
+
+/// A new `bytes` object of `len` bytes, which is nobody else's.
+///
+/// # Safety
+/// Its content must be written before anybody reads it, and before the object is given away.
+unsafe fn uninitialised_bytes(py: Python<'_>, len: usize) -> PyResult<Bound<'_, PyBytes>> {
+    let size = ffi::Py_ssize_t::try_from(len).map_err(|_| PyMemoryError::new_err(()))?;
+    // SAFETY: attached; null is permitted and leaves the content uninitialised. A new reference to a `bytes` object, or null
+    // with an error.
+    unsafe {
+        let object = ffi::PyBytes_FromStringAndSize(std::ptr::null(), size);
+        Ok(Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked())
     }
 }
 
@@ -37,7 +49,8 @@ pub(crate) fn new_bytearray<F>(py: Python<'_>, len: usize, fill: F) -> PyResult<
 where
     F: for<'one> FnOnce(Target<'one>) -> PyResult<Filled<'one>>,
 {
-    // SAFETY: as for `new_bytes`; the address is that of the object's content.
+    // SAFETY: attached; null is permitted and leaves the content uninitialised. A new reference, or null with an error.
+    // Then as for `new_bytes`.
     unsafe {
         let size = ffi::Py_ssize_t::try_from(len)?;
         let object = Bound::from_owned_ptr_or_err(py, ffi::PyByteArray_FromStringAndSize(std::ptr::null(), size))?;
@@ -92,13 +105,8 @@ pub(crate) fn bytes_read(
     len: usize,
     fill: impl FnOnce(&mut Room<'_>) -> PyResult<()>,
 ) -> PyResult<Bound<'_, PyBytes>> {
-    let wanted = ffi::Py_ssize_t::try_from(len).map_err(|_| pyo3::exceptions::PyMemoryError::new_err(()))?;
-    // SAFETY: attached; null asks for memory that is not initialised; the result is a new reference to a `bytes` object
-    // or null with an exception set.
-    let bytes = unsafe {
-        let bytes = ffi::PyBytes_FromStringAndSize(std::ptr::null(), wanted);
-        Bound::from_owned_ptr_or_err(py, bytes)?.cast_into_unchecked::<PyBytes>()
-    };
+    // SAFETY: given away only when all of it was read.
+    let bytes = unsafe { uninitialised_bytes(py, len)? };
     // SAFETY: the object has that many bytes, of which nobody else knows; as uninitialised ones they may be anything.
     let memory = unsafe {
         let start = ffi::PyBytes_AsString(bytes.as_ptr()).cast::<MaybeUninit<u8>>();
@@ -138,7 +146,7 @@ pub(crate) fn read_into<T>(
 /// The bytes of a contiguous buffer, for the kernel to read.
 ///
 /// Whoever writes to that memory meanwhile changes what the kernel sees, as with `os.write`.
-pub(crate) fn bytes_of(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
+pub(crate) fn slice_of(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
     if !buffer.is_c_contiguous() {
         return Err(PyBufferError::new_err("the buffer is not contiguous"));
     }

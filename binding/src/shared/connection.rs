@@ -38,7 +38,7 @@ pub(super) fn connection_send_bytes(connection: &Bound<'_, PyAny>, buffer: &Boun
         return send(&mut stream, bytes.as_bytes());
     }
     let buffer = PyBuffer::<u8>::get(buffer)?;
-    send(&mut stream, ffi::bytes_of(&buffer)?)
+    send(&mut stream, ffi::slice_of(&buffer)?)
 }
 
 /// Takes the next object from `connection`.

@@ -25,7 +25,7 @@ mod standing;
 mod wait;
 
 #[cfg(test)]
-#[path = "../tests/support/limit.rs"]
+#[path = "../../wait/tests/support/limit.rs"]
 #[allow(clippy::redundant_pub_crate, unreachable_pub, reason = "the same file serves the other test programs")]
 mod limit;
 

@@ -1,7 +1,7 @@
 //! A region that is not what it should be is refused or reported, and never brings a process down.
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
-#[path = "support/limit.rs"]
+#[path = "../../wait/tests/support/limit.rs"]
 #[allow(unreachable_pub, reason = "the same file serves the other test programs")]
 mod limit;
 

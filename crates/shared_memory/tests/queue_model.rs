@@ -1,7 +1,7 @@
 //! Whatever is done to a queue by one process, it answers as a plain list of messages would.
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
-#[path = "support/limit.rs"]
+#[path = "../../wait/tests/support/limit.rs"]
 #[allow(unreachable_pub, reason = "the same file serves the other test programs")]
 mod limit;
 

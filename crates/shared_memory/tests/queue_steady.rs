@@ -1,7 +1,7 @@
 //! What a queue takes from the system stays the same however long it is used, and goes back.
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
-#[path = "support/limit.rs"]
+#[path = "../../wait/tests/support/limit.rs"]
 #[allow(unreachable_pub, reason = "the same file serves the other test programs")]
 mod limit;
 

@@ -1,7 +1,7 @@
 //! Waiting at a queue: until there is something, until a deadline, until a driver gives up.
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
-#[path = "support/limit.rs"]
+#[path = "../../wait/tests/support/limit.rs"]
 #[allow(unreachable_pub, reason = "the same file serves the other test programs")]
 mod limit;
 

@@ -130,11 +130,8 @@ pub fn wait(descriptor: RawFd, direction: Direction, deadline: Option<Instant>) 
         Direction::Read => PollFlags::IN,
         Direction::Write => PollFlags::OUT,
     };
-    let timeout = deadline.map(|deadline| deadline.since(Instant::now()));
-    let timeout = timeout.map(|left| Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: left.subsec_nanos().into(),
-    });
+    // More than the kernel can count is for ever.
+    let timeout = deadline.and_then(|deadline| Timespec::try_from(deadline.since(Instant::now())).ok());
     let mut descriptors = [PollFd::from_borrowed_fd(borrow(descriptor)?, wanted)];
     match poll(&mut descriptors, timeout.as_ref()) {
         Ok(0) => Ok(Readiness::TimedOut),

@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, reason = "a failing unwrap is a failing test")]
 
+#[path = "../../../wait/tests/support/limit.rs"]
 pub mod limit;
 
 use std::io::{Read, Write};
