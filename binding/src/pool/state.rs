@@ -18,7 +18,10 @@ use super::maps::Map;
 /// So many functions of single calls are remembered.
 const MOST_FUNCTIONS: usize = 32;
 
-#[allow(clippy::struct_excessive_bools, reason = "each says something of its own")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is another one's state: who performs, the links, the supervisor"
+)]
 pub(super) struct State {
     pub(super) scheduler: Scheduler,
     pub(super) jobs: IdMap<JobId, Job>,
