@@ -98,7 +98,7 @@ FEATURES = {
     "shared_objects": Feature(
         "locks, queues, events and shared memory as arguments",
         None,
-        local=_yes(),
+        local=_yes("of the initializer, as the standard library has it"),
         ray=_refused("they live in the memory of this machine; use `ray.util.queue.Queue` or an actor"),
         dask=_refused("they live in the memory of this machine; use `distributed.Lock`, `Queue` or `Event`"),
     ),
