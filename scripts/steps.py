@@ -135,6 +135,10 @@ def conformance(chosen: list[Interpreter]) -> Iterator[Step]:
     for interpreter in chosen:
         command = [environment(interpreter), "tests/conformance/run.py"]
         yield Step("conformance", f"conformance on {interpreter.minor}", command)
+        # Minutes each, most of them waiting: on the two Pythons that differ most.
+        if interpreter in (chosen[0], chosen[-1]):
+            processes = [*command, "--group", "processes", "--jobs", "3", "--repeat"]
+            yield Step("conformance", f"conformance of processes on {interpreter.minor}", processes)
 
 
 def python(chosen: list[Interpreter], arguments: list[str]) -> Iterator[Step]:
