@@ -111,13 +111,14 @@ def test_a_pool_ends_after_a_half_read_imap(context: Any, make_pool: Any, name: 
 
 
 @pytest.mark.parametrize("name", ["imap", "imap_unordered"])
+@pytest.mark.parametrize("chunk_size", [1, 10])
 @pytest.mark.parametrize("keeps_the_iterator", [True, False])
 @pytest.mark.parametrize("end", ENDS)
 def test_a_pool_ends_though_a_source_does_not(
-    fork: Any, make_pool: Any, name: str, keeps_the_iterator: bool, end: Any
+    fork: Any, make_pool: Any, name: str, chunk_size: int, keeps_the_iterator: bool, end: Any
 ) -> None:
     pool = make_pool(fork)
-    numbers = getattr(pool, name)(programs.same, itertools.count())
+    numbers = getattr(pool, name)(programs.same, itertools.count(), chunk_size)
     assert len(list(itertools.islice(numbers, 3))) == 3
     if not keeps_the_iterator:
         del numbers

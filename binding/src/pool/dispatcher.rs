@@ -255,12 +255,15 @@ impl Dispatcher {
         self.go_on(py);
     }
 
+    /// The consumer has begun to take a map's results.
+    fn reads(&self, map: u64) {
+        self.with(|state| state.note_reader(MapId(map)));
+    }
+
     /// The consumer is through with the next chunk of a map.
     fn took(&self, py: Python<'_>, map: u64) {
         self.with(|state| {
-            if let Some(map) = state.maps.get_mut(&MapId(map)) {
-                map.consumer = Consumer::Reads;
-            }
+            state.note_reader(MapId(map));
             state.scheduler.took(Instant::now(), MapId(map));
         });
         self.go_on(py);

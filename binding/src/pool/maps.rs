@@ -73,6 +73,12 @@ impl State {
         }
     }
 
+    pub(super) fn note_reader(&mut self, id: MapId) {
+        if let Some(map) = self.maps.get_mut(&id) {
+            map.consumer = Consumer::Reads;
+        }
+    }
+
     /// Adds a chunk that was asked for; returns whether the map still takes it.
     pub(super) fn add_chunk(&mut self, map: MapId, items: Items) -> bool {
         let is_announced = self.maps.get(&map).is_some_and(|map| map.is_announced);

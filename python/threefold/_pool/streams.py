@@ -181,6 +181,9 @@ class IMapIterator(_standard.IMapIterator):  # type: ignore[type-arg]
         if not success:
             self._took()
             raise value
+        if self._map is not None:
+            # It may stop within the chunk.
+            self._supervisor.reads(self._map)
         last = _Last(value.pop())
         self._items.extend(value)
         self._items.append(last)

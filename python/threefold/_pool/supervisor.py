@@ -154,6 +154,10 @@ class Supervisor:
             self._start_all()
         return number
 
+    def reads(self, map: int) -> None:
+        """Say that the consumer has begun to take a map's results."""
+        self._dispatcher.reads(map)
+
     def took(self, map: int) -> None:
         """Say that the consumer is through with the next chunk of a map."""
         self._dispatcher.took(map)

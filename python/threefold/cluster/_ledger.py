@@ -51,10 +51,15 @@ class Ledger:
 
     def took(self, map: int) -> None:
         """Say that the consumer is through with the next chunk of a map."""
+        self.reads(map)
+        with self._lock:
+            self._scheduler.took(map)
+
+    def reads(self, map: int) -> None:
+        """Say that the consumer has begun to take a map's results."""
         with self._lock:
             if map in self._maps:
                 self._maps[map].is_read = True
-            self._scheduler.took(map)
 
     def leave(self, map: int, cancel: bool) -> None:
         """Say that nobody takes a map's results any more."""

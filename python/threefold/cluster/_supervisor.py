@@ -99,6 +99,10 @@ class ClusterSupervisor:
         self._wake()
         return number
 
+    def reads(self, map: int) -> None:
+        """Say that the consumer has begun to take a map's results."""
+        self._ledger.reads(map)
+
     def took(self, map: int) -> None:
         """Say that the consumer is through with the next chunk of a map."""
         self._ledger.took(map)
