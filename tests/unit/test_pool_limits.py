@@ -1,6 +1,7 @@
 """Limits of tasks and workers: time, memory, tasks per worker, retries, and initializers that fail."""
 
 import os
+import pickle
 import signal
 import sys
 import time
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from threefold import Error, multiprocessing
+from threefold._pool.errors import NoWorker
+from threefold.futures import ProcessPoolExecutor
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pool_misuse as misuse
@@ -189,6 +192,19 @@ def test_tasks_per_worker_may_be_limited_where_workers_die(fork: Any, make_pool:
     assert rig.counts(tmp_path) == dict.fromkeys(range(40), 1)
     workers = [words[1] for words in rig.recorded(tmp_path)]
     assert max(workers.count(worker) for worker in workers) <= 2
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_calls_are_told_why_no_worker_can_be_had(method: str) -> None:
+    context = multiprocessing.get_context(method)
+    unpicklable = lambda: None  # noqa: E731 - a function that a fresh interpreter cannot find
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        context.Pool(2, unpicklable)
+    with ProcessPoolExecutor(2, context, unpicklable) as executor:
+        future = executor.submit(programs.same, 1)
+        with pytest.raises(NoWorker, match="lambda") as failure:
+            future.result(rig.LIMIT_S)
+    assert isinstance(failure.value.__cause__, (pickle.PicklingError, AttributeError))
 
 
 def test_a_failing_initializer_is_reported_with_its_reason(context: Any, make_pool: Any, tmp_path: Path) -> None:

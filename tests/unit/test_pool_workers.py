@@ -1,6 +1,7 @@
 """Workers are killed, stopped and misused, idle or at work: their pool goes on at full strength."""
 
 import contextlib
+import errno
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from threefold import multiprocessing
+from threefold.multiprocessing.pool import Pool
 
 sys.path.insert(0, str(Path(__file__).parent))
 import pool_misuse as misuse
@@ -185,3 +187,26 @@ def test_a_task_that_leaves_a_thread_waiting_does_not_keep_its_worker(
     pool.close()
     pool.join()
     rig.until_gone(workers)
+
+
+def test_a_pool_that_lacks_a_worker_is_not_made(context: Any) -> None:
+    made = []
+
+    def fail() -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    class OneTooMany(Pool):
+        @staticmethod
+        def Process(ctx: Any, *arguments: Any, **keywords: Any) -> Any:  # noqa: N802 - the standard library's name
+            made.append(ctx.Process(*arguments, **keywords))
+            if len(made) > 2:
+                made[-1].start = fail
+            return made[-1]
+
+    descriptors = rig.descriptors()
+    with pytest.raises(BlockingIOError):
+        OneTooMany(4, context=context)
+    assert [process.exitcode for process in made] == [-signal.SIGTERM, -signal.SIGTERM, None]
+    for process in made[:2]:
+        process.close()
+    assert rig.descriptors() == descriptors

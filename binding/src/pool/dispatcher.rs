@@ -389,9 +389,10 @@ impl Dispatcher {
     }
 
     /// A worker's process could not be made.
-    fn not_started(&self, py: Python<'_>, worker: u64, os_error: Option<i32>) {
+    fn not_started(&self, py: Python<'_>, worker: u64, os_error: Option<i32>, error: Py<PyAny>) {
         self.with(|state| {
             state.crew.remove(&WorkerId(worker));
+            state.note_start_error(error);
             state.tell(WorkerId(worker), WorkerEvent::NotStarted { os_error });
         });
         self.go_on(py);

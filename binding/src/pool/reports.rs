@@ -72,9 +72,7 @@ impl Dispatcher {
             Content::InitializerFailed(error) => {
                 let error = error.decode(py);
                 self.with(|state| {
-                    if let Some(before) = state.start_error.replace(error) {
-                        state.discard(before);
-                    }
+                    state.note_start_error(error);
                     state.tell(worker, WorkerEvent::InitializerFailed);
                 });
             }

@@ -28,7 +28,7 @@ pub(super) struct State {
     pub(super) maps: IdMap<MapId, Map>,
     pub(super) crew: IdMap<WorkerId, Member>,
     pub(super) commands: Vec<Command>,
-    /// Why the last initializer failed.
+    /// Why the last worker that did not begin did not: what its initializer raised, or its start.
     pub(super) start_error: Option<Py<PyAny>>,
     /// Whether a thread does the scheduler's actions; no other does then, so that they are done in order.
     pub(super) is_performing: bool,
@@ -149,6 +149,13 @@ impl State {
             Work::Call { ticket, call } => self.garbage.extend([ticket, call.into_any()]),
             Work::Chunk { items: Items::List(list, _), .. } => self.garbage.push(list),
             Work::Chunk { .. } => {}
+        }
+    }
+
+    /// Keeps why the last worker did not begin, for those who hear that there is none.
+    pub(super) fn note_start_error(&mut self, error: Py<PyAny>) {
+        if let Some(before) = self.start_error.replace(error) {
+            self.discard(before);
         }
     }
 

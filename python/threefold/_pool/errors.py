@@ -117,15 +117,21 @@ class NoWorker(Error, BrokenProcessPool):
 
     Args:
         errno: the system's error number, if there was one.
+        reason: what starting one raised, which is the error's `__cause__` too.
     """
 
-    def __init__(self, errno: int | None = None) -> None:
-        super().__init__(errno)
+    def __init__(self, errno: int | None = None, reason: BaseException | None = None) -> None:
+        super().__init__(errno, reason)
         self.errno = errno
+        self.reason = reason
+        if reason is not None:
+            self.__cause__ = reason
 
     def __str__(self) -> str:
-        reason = "" if self.errno is None else f": {os.strerror(self.errno)}"
-        return f"no worker process could be started{reason}"
+        if self.errno is not None:
+            return f"no worker process could be started: {os.strerror(self.errno)}"
+        what = "" if self.reason is None else f": {type(self.reason).__name__}: {self.reason}"
+        return f"no worker process could be started{what}"
 
 
 class RemoteError(Error, BrokenProcessPool):
@@ -226,7 +232,7 @@ def from_outcome(
         "died_at_start": lambda: WorkerDied(pid or 0, code, is_out_of_memory),
         "timed_out": lambda: TaskTimeout(describe.task(task) or "a task", None, pid, with_source(line)),
         "initializer_failed": lambda: InitializerFailed(pid, cause),
-        "not_started": lambda: NoWorker(code),
+        "not_started": lambda: NoWorker(code, cause),
         "cancelled": TaskCancelled,
         "terminated": PoolTerminated,
     }

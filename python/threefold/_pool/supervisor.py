@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Iterable, Sequence
@@ -106,9 +107,9 @@ class Supervisor:
             errors.Refused: the pool takes no more.
         """
         job = self._dispatcher.add_call(ticket, (function, args, kwargs), timeout, retries)
-        self._begin()
         if self._is_on_demand:
             self._start_all()
+        self._begin()
         return job
 
     def map(
@@ -210,6 +211,7 @@ class Supervisor:
         except BaseException:
             for _, process in launched:
                 process.terminate()
+            for _, process in launched:
                 process.join()
             raise
         for number, process in launched:
@@ -245,21 +247,15 @@ class Supervisor:
             method(*arguments)
         except BaseException as error:  # noqa: BLE001 - one owner's fault must not cost the others their results
             if not sys.is_finalizing():
-                import threading
-
-                threading.excepthook(
-                    threading.ExceptHookArgs((type(error), error, error.__traceback__, threading.current_thread()))
-                )
+                thread = threading.current_thread()
+                threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, thread)))
 
     def _start(self, number: int) -> None:
-        """Start a worker beside others."""
+        """Start a worker beside others, or in the place of one."""
         try:
             process = self._launch(number)
-        except OSError as error:
-            self._dispatcher.not_started(number, error.errno)
-        except BaseException:
-            self._dispatcher.not_started(number, None)
-            raise
+        except BaseException as error:  # noqa: BLE001 - the pool goes on with others; without any, calls fail with this
+            self._dispatcher.not_started(number, error.errno if isinstance(error, OSError) else None, error)
         else:
             self._enlist(number, process)
 
