@@ -122,7 +122,9 @@ def stubs(chosen: list[Interpreter]) -> Iterator[Step]:
     """
     settings = ["--mypy-config-file", "pyproject.toml", "--allowlist", "tests/typing/stubtest.txt"]
     for interpreter in chosen:
-        command = [environment(interpreter), "-m", "mypy.stubtest", "threefold", *settings]
+        # Only the oldest has the engines of clusters, which the modules for them import.
+        missing = [] if interpreter == chosen[0] else ["--allowlist", "tests/typing/stubtest-without-engines.txt"]
+        command = [environment(interpreter), "-m", "mypy.stubtest", "threefold", *settings, *missing]
         yield Step("stubs", f"stubtest on {interpreter.minor}", command)
 
 

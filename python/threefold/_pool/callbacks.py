@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    Work = tuple[Callable[[Any], object], Any, Callable[[], object]]
+    _Work = tuple[Callable[[Any], object], Any, Callable[[], object]]
 
 
 class Callbacks:
@@ -21,7 +21,7 @@ class Callbacks:
 
     def __init__(self) -> None:
         """Begin without a thread: most pools need none."""
-        self._queue: SimpleQueue[Work | None] = SimpleQueue()
+        self._queue: SimpleQueue[_Work | None] = SimpleQueue()
         self._lock = Lock()
         self._thread: Thread | None = None
 
@@ -52,7 +52,7 @@ class Callbacks:
                 thread.join()
 
 
-def _work(queue: SimpleQueue[Work | None]) -> None:
+def _work(queue: SimpleQueue[_Work | None]) -> None:
     while True:
         work = queue.get()
         if work is None:
