@@ -6,10 +6,11 @@ import multiprocessing
 import os
 import threading
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sized
 from concurrent.futures import Future
 from concurrent.futures import process as _standard
 from concurrent.futures.process import BrokenProcessPool
+from itertools import islice
 from queue import Empty
 from time import monotonic
 
@@ -127,7 +128,8 @@ class ProcessPoolExecutor(_standard.ProcessPoolExecutor):
             iterables: the arguments; as many calls are made as the shortest has items.
             timeout: seconds from now after which the iterator raises TimeoutError; None means never.
             chunksize: calls that a process gets at once.
-            buffersize: chunks whose arguments are read before the results are taken, by a thread; None reads all now.
+            buffersize: chunks whose arguments are read before the results are taken, the first of them now and the others by
+                a thread; None reads all now.
 
         Raises:
             ValueError: a size is not positive.
@@ -137,15 +139,18 @@ class ProcessPoolExecutor(_standard.ProcessPoolExecutor):
         read_ahead = checks.read_ahead(buffersize, 1)
         deadline = None if timeout is None else timeout + monotonic()
         source: Any = zip(*iterables, strict=False)
-        if read_ahead is None:
-            source = list(source)
-            read_ahead = max(1, -(-len(source) // chunksize))
-        stream = Stream(None)
+        head = list(source if read_ahead is None else islice(source, read_ahead * chunksize))
+        stream = _Results(None)
         stream.limit = self._limits["timeout"]
+        if read_ahead is None or len(head) < read_ahead * chunksize:
+            source, head = head, []
+            read_ahead = max(1, -(-len(source) // chunksize))
+        else:
+            source = stream.watch(source)
         with self._shutdown_lock:
             supervisor = self._open()
             map_number: int | None = None
-            options = {"star": True, "delivery": "ordered", "read_ahead": read_ahead, **self._limits}
+            options = {"star": True, "delivery": "ordered", "read_ahead": read_ahead, "head": head, **self._limits}
             try:
                 map_number = supervisor.map(stream, fn, source, chunksize, **options)
             except Refused as refused:
@@ -153,7 +158,7 @@ class ProcessPoolExecutor(_standard.ProcessPoolExecutor):
             except Exception as error:  # noqa: BLE001 - what cannot be sent fails its calls, not the caller
                 stream._add(False, without_our_frames(error), 1)
             else:
-                self._queue_count += -(-len(source) // chunksize) if buffersize is None else 1
+                self._queue_count += -(-len(source) // chunksize) if isinstance(source, Sized) else 1
                 self._maps[map_number or 0] = stream
         return _results(supervisor, map_number, stream, deadline)
 
@@ -258,8 +263,27 @@ class ProcessPoolExecutor(_standard.ProcessPoolExecutor):
             stream._end_map(TaskCancelled())
 
 
+class _Results(Stream):
+    """The results of a map, which may end before its arguments: after a shutdown no more of them are read."""
+
+    is_whole = True
+
+    def watch(self, source: Iterable[Any]) -> Iterator[Any]:
+        """Return an iterator of the items of a source, by which it is known whether they all were read."""
+        self.is_whole = False
+        return self._watched(source)
+
+    def _watched(self, source: Iterable[Any]) -> Iterator[Any]:
+        try:
+            yield from source
+        except Exception:
+            self.is_whole = True
+            raise
+        self.is_whole = True
+
+
 def _results(
-    supervisor: Any, map_number: int | None, stream: Stream, deadline: float | None
+    supervisor: Any, map_number: int | None, stream: _Results, deadline: float | None
 ) -> Generator[Any, None, None]:
     """Give the results of a map; who stops taking them cancels the calls that have not begun."""
     try:
@@ -272,6 +296,8 @@ def _results(
                 map_number = None
                 if value is not None:
                     raise value
+                if not stream.is_whole:
+                    raise RuntimeError("cannot schedule new futures after shutdown")
                 return
             if not success:
                 raise value

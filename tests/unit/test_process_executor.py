@@ -6,6 +6,7 @@ import gc
 import itertools
 import multiprocessing as standard
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -145,6 +146,40 @@ def test_a_buffered_map_reads_no_further(executor: Any) -> None:
     results = executor.map(programs.square, read, buffersize=4)
     assert list(itertools.islice(results, 10)) == [number**2 for number in range(10)]
     assert next(read) <= 10 + 4 + 1
+
+
+@pytest.mark.parametrize("taken", [0, 1])
+def test_a_shutdown_does_not_wait_for_arguments_without_an_end(make: Any, taken: int) -> None:
+    executor, read = make(), itertools.count()
+    results = executor.map(programs.square, read, buffersize=3)
+    assert list(itertools.islice(results, taken)) == [0] * taken
+    executor.shutdown()
+    made = []
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        made.extend(iter(results.__next__, None))
+    count = taken + len(made)
+    assert made == [number**2 for number in range(taken, count)]
+    assert 3 <= count <= next(read) <= 3 + taken
+
+
+def test_a_buffer_is_filled_at_once(executor: Any) -> None:
+    read = itertools.count()
+    results = executor.map(programs.square, read, buffersize=2, chunksize=3)
+    assert next(read) == 6
+    with pytest.raises(ZeroDivisionError):
+        executor.map(programs.square, (1 // number for number in [1, 0]), buffersize=3)
+    assert list(executor.map(programs.square, [1, 2], buffersize=2)) == [1, 4]
+    results.close()
+
+
+def test_a_process_that_was_ended_can_still_be_asked(make: Any) -> None:
+    executor = make(1)
+    executor.submit(programs.square, 1).result()
+    (process,) = executor._processes.values()
+    executor.kill_workers()
+    executor.shutdown()
+    assert not process.is_alive()
+    assert process.exitcode == -signal.SIGKILL
 
 
 def test_a_map_that_nobody_takes_is_done_and_one_that_is_left_is_cancelled(make: Any, tmp_path: Path) -> None:

@@ -307,10 +307,10 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Somebody waits for the end of a closed pool.
-    fn join(&self, py: Python<'_>) -> PyResult<()> {
+    /// Somebody waits for the end of a closed pool; what nobody takes the results of is read on or not.
+    fn join(&self, py: Python<'_>, reads_on: bool) -> PyResult<()> {
         self.check()?;
-        self.with(State::free_unread);
+        self.with(|state| state.free_unread(reads_on));
         self.go_on(py);
         Ok(())
     }

@@ -153,7 +153,11 @@ impl State {
 impl Map {
     /// Whether somebody began to take its results, and its items come from an iterator.
     pub(super) fn is_half_read(&self) -> bool {
-        self.consumer == Consumer::Reads && matches!(self.source, Source::Reader { .. })
+        self.consumer == Consumer::Reads && self.has_reader()
+    }
+
+    pub(super) fn has_reader(&self) -> bool {
+        matches!(self.source, Source::Reader { .. })
     }
 
     pub(super) fn is_exhausted(&self) -> bool {

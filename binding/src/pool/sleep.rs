@@ -62,11 +62,11 @@ impl State {
     }
 
     /// Somebody waits for the end: what nobody takes is done for its effects, but an iterator whose results somebody began to
-    /// take, and left, is read no further: it may be infinite.
-    pub(super) fn free_unread(&mut self) {
+    /// take, and left, is read no further: it may be infinite. Unless `reads_on`, no iterator is.
+    pub(super) fn free_unread(&mut self, reads_on: bool) {
         let maps = &self.maps;
         self.scheduler.join(Instant::now(), |map| match maps.get(&map) {
-            Some(map) if map.is_half_read() => Unread::Cut,
+            Some(map) if map.is_half_read() || (map.has_reader() && !reads_on) => Unread::Cut,
             _ => Unread::ReadOn,
         });
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from threefold._thread import Thread
@@ -14,20 +14,31 @@ if TYPE_CHECKING:
     from typing import Any
 
 
-def start(dispatcher: Any, number: int, source: Iterable[Any], chunksize: int) -> None:
-    """Begin to read `source` in chunks of `chunksize` items for the map `number`."""
+def start(dispatcher: Any, number: int, source: Iterable[Any], chunksize: int, head: Sequence[Any] = ()) -> None:
+    """Begin to read `source` in chunks of `chunksize` items for the map `number`.
+
+    Args:
+        dispatcher: what the chunks are added to.
+        number: which map they are of.
+        source: the items.
+        chunksize: how many make a chunk.
+        head: items before those of the source, whole chunks and no more than are wanted at first: they are added at once.
+    """
+    for first in range(0, len(head), chunksize):
+        dispatcher.add_chunk(number, head[first : first + chunksize])
     wanted: SimpleQueue[int | None] = SimpleQueue()
     dispatcher.set_reader(number, wanted)
-    Thread(
-        target=_read, args=(dispatcher, number, source, chunksize, wanted), name="threefold imap", daemon=True
-    ).start()
+    arguments = (dispatcher, number, source, chunksize, wanted, len(head) // chunksize)
+    Thread(target=_read, args=arguments, name="threefold imap", daemon=True).start()
 
 
-def _read(dispatcher: Any, number: int, source: Iterable[Any], chunksize: int, wanted: Any) -> None:
+def _read(dispatcher: Any, number: int, source: Iterable[Any], chunksize: int, wanted: Any, added_count: int) -> None:
     try:
         items = iter(source)
         while (chunk_count := wanted.get()) is not None:
-            for _ in range(chunk_count):
+            # What was added without being asked for is asked for all the same.
+            added_count, skipped_count = 0, added_count
+            for _ in range(chunk_count - skipped_count):
                 chunk = list(islice(items, chunksize))
                 if not chunk:
                     dispatcher.end_source(number, None)

@@ -124,6 +124,7 @@ class Supervisor:
         read_ahead: int | None,
         timeout: float | None = None,
         retries: int = 0,
+        head: Sequence[Any] = (),
     ) -> int:
         """Have a function called with each item of a source, in chunks; return the number of the map.
 
@@ -138,6 +139,7 @@ class Supervisor:
                 collected map, all.
             timeout: seconds that a chunk may take.
             retries: how often a chunk is done again when its worker dies.
+            head: the first items of an iterable, which are not in it any more: `read_ahead` chunks.
 
         Raises:
             errors.Refused: the pool takes no more.
@@ -149,7 +151,7 @@ class Supervisor:
             ticket, function, blob, sequence, chunksize, star, delivery, read_ahead, timeout, retries
         )
         if sequence is None:
-            reader.start(self._dispatcher, number, source, chunksize)
+            reader.start(self._dispatcher, number, source, chunksize, head)
         self._begin()
         if self._is_on_demand:
             self._start_all()
@@ -187,7 +189,8 @@ class Supervisor:
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until the workers of a closed pool have ended; return whether they have."""
-        self._dispatcher.join()
+        # An executor makes no calls after its shutdown whose arguments it has not read.
+        self._dispatcher.join(self._start_arguments[2] == "pool")
         if self._thread is None:
             return True
         self._thread.join(timeout)
