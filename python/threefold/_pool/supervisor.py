@@ -317,8 +317,6 @@ class Supervisor:
         code = process.exitcode
         is_out_of_memory = code == -signal.SIGKILL and self._memory.has_killed()
         self._dispatcher.exited(number, code, is_out_of_memory)
-        if code is not None:
-            process.close()
 
     def _read(self, wanted: Any, chunk_count: int) -> None:
         """Have the thread that reads a map's source go on."""
