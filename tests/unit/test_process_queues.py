@@ -252,6 +252,17 @@ def test_a_queue_is_pickled_only_for_a_child() -> None:
             pickle.dumps(getattr(multiprocessing, name)())
 
 
+def test_a_queue_takes_no_more_memory_than_it_may(context: Any) -> None:
+    for queue in (context.Queue(max_bytes=2**20), context.SimpleQueue(max_bytes=2**20)):
+        for _ in range(100):
+            with pytest.raises(MemoryError, match=r"does not fit.*at most \d+"):
+                for _ in range(100):
+                    queue.put(b"x" * 100_000)
+            assert 5 < [len(queue.get()) for _ in iter(queue.empty, True)].count(100_000) <= 10
+    with pytest.raises(ValueError, match="max_bytes must be at least 1, not 0"):
+        context.JoinableQueue(max_bytes=0)
+
+
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 

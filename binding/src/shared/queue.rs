@@ -24,10 +24,13 @@ pub(crate) struct SharedQueue {
 
 #[pymethods]
 impl SharedQueue {
+    /// For at most `maxsize` objects (0: any number) in `max_bytes` of memory (None: half of what there is).
     #[new]
-    fn new(maxsize: u64) -> PyResult<Self> {
+    #[pyo3(signature = (maxsize, max_bytes=None))]
+    fn new(maxsize: u64, max_bytes: Option<u64>) -> PyResult<Self> {
+        let defaults = Options::default();
         let message_cap = Some(maxsize).filter(|&cap| cap > 0);
-        let queue = Queue::create(&Options { message_cap, ..Options::default() });
+        let queue = Queue::create(&Options { message_cap, byte_cap: max_bytes.unwrap_or(defaults.byte_cap) });
         Ok(Self { queue: queue.map_err(|error| queue_error(&error))? })
     }
 

@@ -62,23 +62,23 @@ class _OnTheEngine(_standard.BaseContext):
 
         return Barrier(parties, action, timeout, ctx=self.get_context())
 
-    def Queue(self, maxsize: int = 0) -> Any:  # noqa: N802
-        """Return a queue."""
+    def Queue(self, maxsize: int = 0, *, max_bytes: int | None = None) -> Any:  # noqa: N802
+        """Return a queue; `max_bytes` of memory are the most that its objects may take, None for half of what there is."""
         from threefold.multiprocessing.queues import Queue
 
-        return Queue(maxsize, ctx=self.get_context())
+        return Queue(maxsize, ctx=self.get_context(), max_bytes=max_bytes)
 
-    def JoinableQueue(self, maxsize: int = 0) -> Any:  # noqa: N802
-        """Return a queue with `task_done` and `join`."""
+    def JoinableQueue(self, maxsize: int = 0, *, max_bytes: int | None = None) -> Any:  # noqa: N802
+        """Return a queue with `task_done` and `join`; `max_bytes` as for `Queue`."""
         from threefold.multiprocessing.queues import JoinableQueue
 
-        return JoinableQueue(maxsize, ctx=self.get_context())
+        return JoinableQueue(maxsize, ctx=self.get_context(), max_bytes=max_bytes)
 
-    def SimpleQueue(self) -> Any:  # noqa: N802
-        """Return a queue without a limit."""
+    def SimpleQueue(self, *, max_bytes: int | None = None) -> Any:  # noqa: N802
+        """Return a queue for any number of objects; `max_bytes` as for `Queue`."""
         from threefold.multiprocessing.queues import SimpleQueue
 
-        return SimpleQueue(ctx=self.get_context())
+        return SimpleQueue(ctx=self.get_context(), max_bytes=max_bytes)
 
     def Pipe(self, duplex: bool = True) -> Any:  # noqa: N802
         """Return the two ends of a connection."""

@@ -51,6 +51,12 @@ def _or_standard(method: Callable[..., Any]) -> Callable[..., Any]:
     return either
 
 
+def _checked(max_bytes: int | None) -> int | None:
+    if max_bytes is not None and max_bytes < 1:
+        raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
+    return max_bytes
+
+
 class Queue(Generic[_Item]):
     """A queue that any number of processes put to and get from.
 
@@ -62,9 +68,15 @@ class Queue(Generic[_Item]):
     """
 
     @_or_standard
-    def __init__(self, maxsize: int = 0, *, ctx: Any) -> None:  # noqa: ARG002 - the standard library's signature
+    def __init__(
+        self,
+        maxsize: int = 0,
+        *,
+        ctx: Any,  # noqa: ARG002 - the standard library's signature
+        max_bytes: int | None = None,
+    ) -> None:
         self._maxsize = SEM_VALUE_MAX if maxsize <= 0 else maxsize
-        self._begin(_SharedQueue(max(maxsize, 0)))
+        self._begin(_SharedQueue(max(maxsize, 0), _checked(max_bytes)))
 
     def _begin(self, shared: _SharedQueue) -> None:
         self._shared = shared
@@ -268,14 +280,14 @@ class SimpleQueue(Generic[_Item]):
     Source: CPython Lib/multiprocessing/queues.py, SimpleQueue.
     """
 
-    def __new__(cls, *, ctx: Any = None) -> Any:
+    def __new__(cls, *, ctx: Any = None, max_bytes: int | None = None) -> Any:
         """Make one of the standard library's if its own pools ask for it."""
-        if cls is SimpleQueue and ctx is not None and _is_for_a_standard_pool():
+        if cls is SimpleQueue and max_bytes is None and ctx is not None and _is_for_a_standard_pool():
             return _StandardSimpleQueue(ctx=ctx)
         return super().__new__(cls)
 
-    def __init__(self, *, ctx: Any) -> None:  # noqa: ARG002 - as above
-        self._begin(_SharedQueue(0))
+    def __init__(self, *, ctx: Any, max_bytes: int | None = None) -> None:  # noqa: ARG002 - as above
+        self._begin(_SharedQueue(0, _checked(max_bytes)))
 
     def _begin(self, shared: _SharedQueue) -> None:
         self._shared: _SharedQueue | None = shared
