@@ -160,7 +160,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="threefold-conformance-") as folder:
         package = chosen.package.resolve()
         interpreter = environment.make(Path(folder, "chosen"), package, is_ours)
-        order = Order(interpreter, "", chosen.test_seconds, chosen.only)
+        order = Order(interpreter, "", chosen.test_seconds, chosen.only, limits=expected.limits(exceptions))
         present, fault = activation(chosen, order) if is_ours else (set(), "")
         if fault:
             print(f"conformance: a child of this run does not start on threefold: {fault}", file=sys.stderr)

@@ -16,11 +16,13 @@ class ExpectedFailure:
         test: pattern of test ids.
         pythons: the versions in which it fails.
         reason: one sentence.
+        seconds: limit for a test that is known to wait for ever; None for that of all tests.
     """
 
     test: str
     pythons: list[str]
     reason: str
+    seconds: float | None = None
     failed: list[str] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)
 
@@ -42,8 +44,13 @@ def read(path: Path, python: str) -> tuple[list[ExpectedFailure], int]:
             raise ValueError(
                 f"{path}: the entry for {entry.get('test')} needs `pythons` and a `reason` that is a sentence"
             )
-        exceptions.append(ExpectedFailure(entry["test"], entry["pythons"], entry["reason"]))
+        exceptions.append(ExpectedFailure(entry["test"], entry["pythons"], entry["reason"], entry.get("seconds")))
     return [exception for exception in exceptions if python in exception.pythons], len(entries)
+
+
+def limits(exceptions: list[ExpectedFailure]) -> list[tuple[str, float]]:
+    """Return the patterns of tests that have a limit of their own, each with its seconds."""
+    return [(exception.test, exception.seconds) for exception in exceptions if exception.seconds is not None]
 
 
 def judge(outcomes: dict[str, str], exceptions: list[ExpectedFailure]) -> list[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import faulthandler
+import fnmatch
 import json
 import resource
 import sys
@@ -27,12 +28,14 @@ class Recorder(unittest.TestResult):
     Args:
         file: where the lines go.
         test_seconds: a test that takes longer has the stacks of all its threads dumped, and ends the process.
+        limits: patterns of tests that have another limit, each with its seconds.
     """
 
-    def __init__(self, file: TextIO, test_seconds: float) -> None:
+    def __init__(self, file: TextIO, test_seconds: float, limits: list[tuple[str, float]]) -> None:
         super().__init__()
         self.file = file
         self.test_seconds = test_seconds
+        self.limits = limits
         self.outcome = "passed"
         self.text = ""
         self.begin = 0.0
@@ -53,7 +56,8 @@ class Recorder(unittest.TestResult):
         support.environment_altered = False
         self.begin = time.monotonic()
         self.write(start=test.id())
-        faulthandler.dump_traceback_later(self.test_seconds, exit=True)
+        own = (seconds for pattern, seconds in self.limits if fnmatch.fnmatchcase(test.id(), pattern))
+        faulthandler.dump_traceback_later(next(own, self.test_seconds), exit=True)
 
     def stopTest(self, test: unittest.TestCase) -> None:
         """Write how the test ended."""
@@ -160,7 +164,8 @@ def main(order: str) -> None:
 
     Args:
         order: JSON: `suite`, its name; `results`, the file to which the lines are added; `test_seconds`, limit for one
-            test; `only`, part of a test id, to run just some tests, empty for all; `identifiers`, exact ids, or null for all.
+            test; `only`, part of a test id, to run just some tests, empty for all; `identifiers`, exact ids, or null for all;
+            `limits`, patterns of test ids that have another limit, each with its seconds.
     """
     wanted = json.loads(order)
     faulthandler.enable()
@@ -179,7 +184,7 @@ def main(order: str) -> None:
 
     sys.unraisablehook = unraisable
     with Path(wanted["results"]).open("a", encoding="utf-8") as file:
-        recorder = Recorder(file, wanted["test_seconds"])
+        recorder = Recorder(file, wanted["test_seconds"], wanted["limits"])
         selected = [
             (name, test)
             for name, test in ((test.id(), test) for test in flat(load(suite)))

@@ -34,6 +34,7 @@ class Order:
         test_seconds: limit for one test.
         only: part of a test id, to run just some tests; empty for all.
         identifiers: exact test ids, to run just these; None for all.
+        limits: patterns of tests that have a limit of their own, each with its seconds.
     """
 
     interpreter: Path
@@ -41,6 +42,7 @@ class Order:
     test_seconds: float
     only: str = ""
     identifiers: list[str] | None = None
+    limits: list[tuple[str, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -115,6 +117,7 @@ def _command(suite: Suite, order: Order, results: Path) -> list[str]:
         "test_seconds": order.test_seconds,
         "only": order.only,
         "identifiers": order.identifiers,
+        "limits": order.limits,
     }
     return [str(order.interpreter), "-X", "faulthandler", "-m", "cpython", json.dumps(what)]
 
