@@ -257,8 +257,11 @@ class Supervisor:
         """Start a worker beside others, or in the place of one."""
         try:
             process = self._launch(number)
-        except BaseException as error:  # noqa: BLE001 - the pool goes on with others; without any, calls fail with this
+        except BaseException as error:
+            # The pool goes on with others; without any, calls fail with this.
             self._dispatcher.not_started(number, error.errno if isinstance(error, OSError) else None, error)
+            if not isinstance(error, Exception):
+                raise
         else:
             self._enlist(number, process)
 
@@ -271,6 +274,7 @@ class Supervisor:
         initializer, initargs, style, max_memory = self._start_arguments
         link, capacity, doorbell = self._dispatcher.link(number)
         passages: list[worker.Passage] = []
+        started: Any = None
         try:
             # Descriptors of their own for the child, which closes them; ours are closed as soon as it has its copies.
             for end in (link, doorbell, life_line.descriptor()):
@@ -285,8 +289,14 @@ class Supervisor:
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
                 process.start()
+                started = process
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        except BaseException:
+            if started is not None:
+                # Ctrl-C came meanwhile.
+                started.terminate()
+            raise
         finally:
             for passage in passages:
                 os.close(passage.arrive())
