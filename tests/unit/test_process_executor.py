@@ -179,7 +179,8 @@ def test_a_process_that_was_ended_can_still_be_asked(make: Any) -> None:
     executor.kill_workers()
     executor.shutdown()
     assert not process.is_alive()
-    assert process.exitcode == -signal.SIGKILL
+    # It may have ended by itself, as it had nothing to do.
+    assert process.exitcode in (0, -signal.SIGKILL)
 
 
 def test_a_map_that_nobody_takes_is_done_and_one_that_is_left_is_cancelled(make: Any, tmp_path: Path) -> None:
