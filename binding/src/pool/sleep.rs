@@ -28,7 +28,10 @@ impl State {
             return None;
         }
         self.crew.values().for_each(|member| member.link.set_attention(attention));
-        if self.crew.values().any(|member| !member.is_dead && member.link.has_report()) {
+        // A worker that skips what was taken back makes room without a report.
+        self.is_room_likely |= self.has_room_for_unsent();
+        let has_report = self.crew.values().any(|member| !member.is_dead && member.link.has_report());
+        if has_report || (self.is_room_likely && !self.is_performing) {
             self.wake_up();
             return None;
         }
@@ -38,6 +41,12 @@ impl State {
             alive.filter_map(|(&worker, member)| Some((worker, Arc::clone(member.watch.as_ref()?)))).collect();
         let looks_again = self.scheduler.open_job_count() > 0 || !self.is_tidy;
         Some((watches, self.scheduler.next_wake(), looks_again))
+    }
+
+    /// Whether a worker has room for a job that was not written yet.
+    fn has_room_for_unsent(&mut self) -> bool {
+        let mut unsent = self.crew.values_mut().filter(|member| !member.is_dead && !member.outbox.is_empty());
+        unsent.any(|member| member.link.has_room().unwrap_or(true))
     }
 
     pub(super) fn wake_up(&mut self) {
