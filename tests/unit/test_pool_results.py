@@ -33,6 +33,9 @@ class FakeSupervisor:
         self.told: list[Any] = []
         self.cancels = True
 
+    def reads(self, map: int) -> None:
+        pass
+
     def took(self, map: int) -> None:
         self.told.append(("took", map))
 

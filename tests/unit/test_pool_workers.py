@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,25 @@ def test_a_pool_that_lacks_a_worker_is_not_made(context: Any) -> None:
     for process in made[:2]:
         process.close()
     assert rig.descriptors() == descriptors
+
+
+def test_children_of_a_server_that_a_pool_has_started_hear_ctrl_c(tmp_path: Path) -> None:
+    # In a fresh program: the server is started once in the life of a process.
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import signal, sys\n"
+        "from multiprocessing import resource_tracker\n"
+        "from threefold.multiprocessing import get_context\n"
+        "def tell(queue):\n"
+        "    queue.put(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))\n"
+        "if __name__ == '__main__':\n"
+        "    resource_tracker.ensure_running()\n"
+        "    context = get_context('forkserver')\n"
+        "    with context.Pool(1) as pool:\n"
+        "        pool.apply(abs, (1,))\n"
+        "    queue = context.Queue()\n"
+        "    child = context.Process(target=tell, args=(queue,))\n"
+        "    child.start()\n"
+        "    sys.exit(queue.get())\n"
+    )
+    assert subprocess.run([sys.executable, program], timeout=rig.LIMIT_S, check=False).returncode == 0

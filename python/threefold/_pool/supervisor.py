@@ -285,6 +285,11 @@ class Supervisor:
             )
             process.name = process.name.replace("Process", "PoolWorker")
             process.daemon = True
+            if self._context.get_start_method() == "forkserver":
+                from multiprocessing import forkserver
+
+                # Not within the lines below: all whom the server forks later would be deaf to Ctrl-C.
+                forkserver.ensure_running()
             # Ctrl-C waits until the worker is ready for it.
             mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             try:
