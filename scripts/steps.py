@@ -11,8 +11,10 @@ from interpreters import Interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "target" / "reports"
-TESTS = ("unit", "cli", "stress", "typing", "architecture", "cluster")
-GROUPS = ("lint-rust", "rust", "loom", "seeded-bugs", "build", "lint-python", "stubs", "conformance", "python")
+TESTS = ("unit", "cli", "stress", "typing", "architecture")
+DEFAULT = ("lint-rust", "rust", "loom", "seeded-bugs", "build", "lint-python", "stubs", "conformance", "python")
+# Only when named: the daemons of two other projects take turns with the processor.
+GROUPS = (*DEFAULT, "cluster")
 
 CARGO = "cargo"
 # The models search millions of interleavings: optimised, with the checks left in, linked without the release's patience.
@@ -157,6 +159,18 @@ def python(chosen: list[Interpreter], arguments: list[str]) -> Iterator[Step]:
         yield Step("python", f"tests on {interpreter.minor}", command, report=report)
 
 
+def cluster(chosen: list[Interpreter]) -> Iterator[Step]:
+    """Run the tests of pools on Ray and Dask, on clusters that they start.
+
+    Args:
+        chosen: the Pythons of the gate; the oldest one's environment has the engines.
+    """
+    for interpreter in chosen[:1]:
+        report = REPORTS / f"cluster-{interpreter.minor}.xml"
+        command = [environment(interpreter), "-m", "pytest", "-q", f"--junitxml={report}", "tests/cluster"]
+        yield Step("cluster", f"tests of clusters on {interpreter.minor}", command, report=report)
+
+
 def environment(interpreter: Interpreter) -> str:
     """Return the path of the Python in the environment that was made for an interpreter."""
     return str(ROOT / ".venvs" / interpreter.minor / "bin" / "python")
@@ -180,5 +194,6 @@ def steps(groups: list[str], chosen: list[Interpreter], *, quick: bool, argument
         *stubs(chosen),
         *conformance(chosen),
         *python(chosen, arguments),
+        *cluster(chosen),
     ]
     return [step for step in every if step.group in groups]
