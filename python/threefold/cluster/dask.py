@@ -17,6 +17,7 @@ from typing import Any
 import cloudpickle
 import dask
 import distributed
+from distributed.deploy.spec import SpecCluster
 
 from threefold.cluster import _run_chunk
 from threefold.cluster._arrivals import Arrivals
@@ -34,6 +35,20 @@ _LAST_WORDS_S = 0.5
 _CLOSE_LIMIT_S = 30.0
 
 _AT_MOST_ONCE = "at most once: a task is begun once, and again only for each of its retries"
+
+
+class _LastingCluster(distributed.LocalCluster):  # type: ignore[misc]
+    """Keeps the nannies of workers that die.
+
+    Some seconds after a death Dask looks whether a worker of that name is there, and lets its nanny go if not. Where tasks kill
+    their workers one after another, that is now and then between two of them, and in the end nobody is left.
+    """
+
+    def _update_worker_status(self, op: str, msg: Any) -> None:
+        if op == "remove":
+            super(SpecCluster, self)._update_worker_status(op, msg)
+        else:
+            super()._update_worker_status(op, msg)
 
 
 class _Function(distributed.WorkerPlugin):  # type: ignore[misc]
@@ -107,7 +122,7 @@ class DaskBackend:
 
     def _start_cluster(self, count: int) -> Any:
         with dask.config.set({"distributed.scheduler.allowed-failures": _SENT_AGAIN}):
-            return distributed.LocalCluster(
+            return _LastingCluster(
                 n_workers=count, threads_per_worker=1, dashboard_address=":0", silence_logs=logging.CRITICAL
             )
 
