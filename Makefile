@@ -28,7 +28,7 @@ build: ## build the engine into .venvs/X.Y for each Python of 3.11, 3.12, 3.13 f
 quick: ## the same for one Python, in less time, for edit cycles
 	@$(PYTHON) scripts/develop.py --quick $(or $(PYTHONS),$(PYTHON))
 
-test: ## Rust, lints, types, conformance and tests on every Python found: all but `make cluster`
+test: ## everything: Rust, lints, types, conformance and tests on every Python found
 	@$(GATE) --quick
 
 check: ## before a commit: lints, Rust tests and this Python's tests

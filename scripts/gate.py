@@ -127,9 +127,7 @@ def carry_out(planned: list[Step]) -> int:
 def main() -> int:
     """Run the groups of steps that the command line names, all by default."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "group", nargs="*", help=f"groups of steps (default: all but cluster): {', '.join(steps.GROUPS)}"
-    )
+    parser.add_argument("group", nargs="*", help=f"groups of steps (default: all): {', '.join(steps.GROUPS)}")
     parser.add_argument("--this-python", action="store_true", help="use only the Python that runs this")
     parser.add_argument("--quick", action="store_true", help="build the engine without the whole-program link")
     parser.add_argument("--pytest", type=shlex.split, default=[], metavar="ARGUMENTS", help="what pytest runs instead")
@@ -143,7 +141,7 @@ def main() -> int:
         parser.error(str(reason))
     print(f"on {', '.join(map(str, chosen))}", flush=True)
     planned = steps.steps(
-        arguments.group or list(steps.DEFAULT), chosen, quick=arguments.quick, arguments=arguments.pytest
+        arguments.group or list(steps.GROUPS), chosen, quick=arguments.quick, arguments=arguments.pytest
     )
     return carry_out(planned)
 

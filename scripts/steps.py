@@ -12,9 +12,18 @@ from interpreters import Interpreter
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / "target" / "reports"
 TESTS = ("unit", "cli", "stress", "typing", "architecture")
-DEFAULT = ("lint-rust", "rust", "loom", "seeded-bugs", "build", "lint-python", "stubs", "conformance", "python")
-# Only when named: the daemons of two other projects take turns with the processor.
-GROUPS = (*DEFAULT, "cluster")
+GROUPS = (
+    "lint-rust",
+    "rust",
+    "loom",
+    "seeded-bugs",
+    "build",
+    "lint-python",
+    "stubs",
+    "conformance",
+    "python",
+    "cluster",
+)
 
 CARGO = "cargo"
 # The models search millions of interleavings: optimised, with the checks left in, linked without the release's patience.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cluster_running import Runner, output_of, require
-from cluster_tasks import process_number, see_state, set_state, square
+from cluster_tasks import exit_unless_even, process_number, see_state, set_state, square
 
 from threefold.cluster import open_backend
 
@@ -107,3 +107,21 @@ if __name__ == "__main__":
 """
     assert output_of(program, tmp_path) == "nothing left\n"
     assert not list(tmp_path.glob("threefold-dask-*"))
+
+
+def test_a_cluster_of_ours_keeps_its_workers_however_soon_dask_would_give_them_up(distributed):
+    import dask
+
+    import threefold
+    from threefold.multiprocessing import Pool
+
+    # Looked at at once, each worker that has died is missing: its nanny has only begun to start the next one.
+    with (
+        dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"}),
+        Pool(2, backend="dask") as pool,
+    ):
+        for _ in range(3):
+            with pytest.raises(threefold.WorkerDied):
+                pool.apply(exit_unless_even, (3,))
+        results = [pool.apply_async(exit_unless_even, (number,)) for number in (2, 4, 6)]
+        assert [result.get(60) for result in results] == [exit_unless_even(number) for number in (2, 4, 6)]
