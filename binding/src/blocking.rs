@@ -8,11 +8,8 @@ use threefold_trace::{ObjectRow, Owner, Reason, Wait as Shown, WaitRow};
 use threefold_wait::{Driver, Gate, Instant, Outcome, Parked, Passage, Ticket, Wait, Waiter, block};
 
 use crate::convert::Patience;
+use crate::interrupt::{Interrupts, SLICE};
 use crate::{names, python, sites};
-
-/// How long the main thread sleeps at a time. A signal that arrives just before it falls asleep, or that the kernel
-/// delivers to another thread, is seen after this time at the latest.
-const SLICE: Duration = Duration::from_millis(100);
 
 /// How long a thread that was told before it fell asleep stays away from the interpreter. Whoever told it still has the
 /// interpreter and, more often than not, is about to wait itself; asking for it at once would mean to sleep until then.
@@ -36,15 +33,6 @@ impl Subject {
     }
 }
 
-/// What happens to an exception that a signal handler raises during a wait.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Interrupt {
-    /// It ends the wait.
-    Ends,
-    /// It is kept until the wait is over: what is waited for must be had in any case.
-    Waits,
-}
-
 /// Where threads that were woken wait for their turn to ask for the interpreter lock: see [`Gate`].
 static INTERPRETER: Gate = Gate::new(4);
 
@@ -57,23 +45,11 @@ struct PythonDriver<'py, F> {
     py: Python<'py>,
     subject: F,
     patience: Patience,
-    interrupt: Interrupt,
-    kept: Option<PyErr>,
+    interrupts: Interrupts,
     row: Option<WaitRow>,
 }
 
 impl<F: Fn() -> Subject> PythonDriver<'_, F> {
-    fn handle_signals(&mut self) -> PyResult<()> {
-        match self.py.check_signals() {
-            Err(error) if self.interrupt == Interrupt::Waits => {
-                // The first one is raised in the end; Python chains none of the later ones either.
-                self.kept.get_or_insert(error);
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
     fn park_detached(&self, waiter: &Waiter, deadline: Option<Instant>) -> Parked {
         let (parked, _passage) = self.py.detach(|| {
             let parked = waiter.park(deadline);
@@ -122,7 +98,7 @@ impl<F: Fn() -> Subject> Driver for PythonDriver<'_, F> {
         let until = if is_last_slice { deadline } else { Some(slice_end) };
         let parked = self.park_detached(waiter, until);
         if matches!(parked, Parked::TimedOut | Parked::Interrupted) {
-            self.handle_signals()?;
+            self.interrupts.handle(self.py)?;
         }
         Ok(if parked == Parked::TimedOut && !is_last_slice { Parked::Woken } else { parked })
     }
@@ -150,7 +126,7 @@ pub(crate) fn wait_with<W: Wait>(
     patience: Patience,
     subject: impl Fn() -> Subject,
 ) -> PyResult<Option<W::Output>> {
-    let mut driver = PythonDriver { py, subject, patience, interrupt: Interrupt::Ends, kept: None, row: None };
+    let mut driver = PythonDriver { py, subject, patience, interrupts: Interrupts::ending(), row: None };
     Ok(ready(block(wait, ticket, patience.deadline(), &mut driver)?))
 }
 
@@ -162,9 +138,9 @@ pub(crate) fn wait_through<W: Wait>(
     subject: impl Fn() -> Subject,
 ) -> PyResult<()> {
     let patience = Patience::Endless;
-    let mut driver = PythonDriver { py, subject, patience, interrupt: Interrupt::Waits, kept: None, row: None };
+    let mut driver = PythonDriver { py, subject, patience, interrupts: Interrupts::waiting(), row: None };
     block(wait, &mut Ticket::thread(owner), None, &mut driver)?;
-    driver.kept.map_or(Ok(()), Err)
+    driver.interrupts.finish()
 }
 
 fn ready<T>(outcome: Outcome<T>) -> Option<T> {
