@@ -12,6 +12,7 @@ mod condition;
 mod condition_wait;
 mod convert;
 mod event;
+mod event_loop;
 mod ffi;
 mod guard;
 mod interrupt;
@@ -56,6 +57,7 @@ fn _threefold(module: &Bound<'_, PyModule>) -> PyResult<()> {
     queue::register(module)?;
     queue_fast::register(module)?;
     kind::register(module)?;
+    event_loop::register(module)?;
     shared::register(module)?;
     pool::register(module)?;
     simple_queue::register(module)?;

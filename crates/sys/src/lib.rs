@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod death;
 pub mod descriptor;
+pub mod epoll;
 pub mod fork;
 pub mod futex;
 pub mod map;

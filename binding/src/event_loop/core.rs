@@ -1,0 +1,221 @@
+//! What an event loop keeps: callbacks that are ready, timers, the inbox, and who hears of which descriptor.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+use threefold_event_loop::watch::Side;
+use threefold_event_loop::{Inbox, Timers, Watch};
+use threefold_sys::clock::Instant;
+use threefold_sys::epoll::{Epoll, Events};
+use threefold_wait::Latch;
+
+use crate::convert::Constructed;
+use crate::ffi::handles::{self, Scheduler};
+
+/// The native part of `threefold.asyncio.EventLoop`.
+#[pyclass(subclass, frozen, name = "EventLoopCore", module = "threefold._threefold")]
+pub(crate) struct EventLoopCore {
+    constructed: Constructed,
+    /// Handles to be run in the next turn.
+    pub(super) ready: Latch<VecDeque<Py<PyAny>>>,
+    pub(super) timers: Latch<Timers<Py<PyAny>>>,
+    pub(super) inbox: Inbox<Py<PyAny>>,
+    pub(super) watch: Latch<Watch<Py<PyAny>>>,
+    pub(super) epoll: Epoll,
+    pub(super) events: Latch<Events>,
+    /// When descriptors were last asked for news: nanoseconds of the monotonic clock.
+    pub(super) looked_at: AtomicU64,
+    pub(super) is_stopping: AtomicBool,
+    pub(super) is_debugging: AtomicBool,
+    pub(super) is_closed: AtomicBool,
+}
+
+#[pymethods]
+impl EventLoopCore {
+    #[new]
+    #[pyo3(signature = (*_arguments, **_keywords))]
+    fn new(_arguments: &Bound<'_, PyAny>, _keywords: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let epoll = Epoll::create()?;
+        Ok(Self {
+            constructed: Constructed::YES,
+            ready: Latch::default(),
+            timers: Latch::default(),
+            inbox: Inbox::default(),
+            watch: Latch::new(Watch::new(epoll.clone())),
+            epoll,
+            events: Latch::default(),
+            looked_at: AtomicU64::new(0),
+            is_stopping: AtomicBool::new(false),
+            is_debugging: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Runs turns until `stop`.
+    fn _run_once(this: &Bound<'_, Self>) -> PyResult<()> {
+        super::turn::run_until_stopped(this)
+    }
+
+    /// Ends `_run_once` after this turn.
+    fn _end_turns(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// The time of the monotonic clock, in seconds.
+    fn time(&self) -> f64 {
+        Scheduler::time(self)
+    }
+
+    /// Takes a handle to be run in the next turn.
+    #[pyo3(name = "_take_soon")]
+    fn take_handle_soon(&self, handle: Py<PyAny>) {
+        self.ready.close().push_back(handle);
+    }
+
+    /// Takes a handle to be run at a time.
+    #[pyo3(name = "_take_at")]
+    fn take_handle_at(&self, when: f64, handle: Py<PyAny>) {
+        self.timers.close().add(when, handle);
+    }
+
+    /// Takes a handle from any thread, or from a signal handler.
+    #[pyo3(name = "_take_threadsafe")]
+    fn take_handle_threadsafe(&self, handle: Py<PyAny>) {
+        self.take_threadsafe(handle);
+    }
+
+    /// Notes that a timer was cancelled, so that it does not stay until its time.
+    #[pyo3(name = "_timer_handle_cancelled")]
+    fn timer_handle_cancelled(&self, _handle: &Bound<'_, PyAny>) {
+        self.note_cancelled();
+    }
+
+    /// Whether calls go through the complete methods, which look at everything.
+    #[pyo3(name = "_set_debugging")]
+    fn set_debugging(&self, is_debugging: bool) {
+        self.is_debugging.store(is_debugging, Ordering::Relaxed);
+    }
+
+    /// Sets the handle that hears of a descriptor; returns the one that did so far.
+    #[pyo3(name = "_watch")]
+    fn watch_descriptor(&self, descriptor: RawFd, is_writer: bool, handle: Py<PyAny>) -> PyResult<Option<Py<PyAny>>> {
+        Ok(self.watch.close().set(descriptor, side(is_writer), handle)?)
+    }
+
+    /// No handle hears of a descriptor any more; returns the one that did.
+    #[pyo3(name = "_unwatch")]
+    fn unwatch_descriptor(&self, descriptor: RawFd, is_writer: bool) -> Option<Py<PyAny>> {
+        self.watch.close().clear(descriptor, side(is_writer))
+    }
+
+    /// The numbers of callbacks that are ready, of timers, and of descriptors that are watched.
+    #[pyo3(name = "_counts")]
+    fn counts(&self) -> (usize, usize, usize) {
+        (self.ready.close().len() + self.inbox.len(), self.timers.close().len(), self.watch.close().len())
+    }
+
+    /// The descriptor that is readable while there is news for the loop.
+    #[pyo3(name = "_descriptor")]
+    fn descriptor(&self) -> RawFd {
+        self.epoll.as_fd().as_raw_fd()
+    }
+
+    /// Drops all callbacks; none is taken any more.
+    #[pyo3(name = "_close")]
+    fn close(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+        self.clear();
+    }
+
+    fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        if !self.constructed.is_true() {
+            return Ok(());
+        }
+        self.ready.close().iter().try_for_each(|handle| visit.call(handle))?;
+        self.timers.close().values().try_for_each(|handle| visit.call(handle))?;
+        self.watch.close().watchers().try_for_each(|handle| visit.call(handle))
+    }
+
+    fn __clear__(&self) {
+        self.clear();
+    }
+}
+
+impl EventLoopCore {
+    /// Drops all callbacks, outside the latches: their ends may run any code.
+    fn clear(&self) {
+        let ready = std::mem::take(&mut *self.ready.close());
+        let timers = self.timers.close().take_all();
+        let watchers = self.watch.close().take_all();
+        drop((ready, timers, watchers));
+        while let Some(handle) = self.inbox.take() {
+            drop(handle);
+        }
+    }
+}
+
+impl Scheduler for EventLoopCore {
+    #[inline]
+    fn is_plain(&self) -> bool {
+        !self.is_debugging.load(Ordering::Relaxed) && !self.is_closed.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn take_soon(&self, handle: Py<PyAny>) {
+        self.ready.close().push_back(handle);
+    }
+
+    fn take_at(&self, when: f64, handle: Py<PyAny>) {
+        self.timers.close().add(when, handle);
+    }
+
+    fn take_threadsafe(&self, handle: Py<PyAny>) {
+        if self.inbox.put(handle) {
+            self.epoll.ring();
+        }
+    }
+
+    fn note_cancelled(&self) {
+        // Dropped outside the latch, and inside PyO3's bookkeeping.
+        let mut timers = self.timers.close();
+        let cancelled = if timers.note_cancelled() { timers.take_cancelled(handles::is_cancelled) } else { Vec::new() };
+        drop(timers);
+        if !cancelled.is_empty() {
+            Python::attach(|_py| drop(cancelled));
+        }
+    }
+
+    /// As the standard library's: nanoseconds as a float, and that divided.
+    #[inline]
+    #[allow(clippy::cast_precision_loss, reason = "2^53 ns are a hundred days; the standard library rounds the same way")]
+    fn time(&self) -> f64 {
+        Instant::now().as_nanos() as f64 / 1e9
+    }
+}
+
+fn side(is_writer: bool) -> Side {
+    if is_writer { Side::Write } else { Side::Read }
+}
+
+/// Makes two subclasses of the standard library's handles those of our event loop.
+///
+/// Args:
+///     plain: a subclass of `asyncio.Handle`, without slots of its own.
+///     timer: a subclass of `asyncio.TimerHandle`, likewise.
+///     complete: a class with the complete methods `call_soon` and so on.
+#[pyfunction]
+fn install_handles(
+    plain: &Bound<'_, PyType>,
+    timer: &Bound<'_, PyType>,
+    complete: &Bound<'_, PyType>,
+) -> PyResult<()> {
+    handles::install::<EventLoopCore>(plain, timer, complete)
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<EventLoopCore>()?;
+    module.add_function(wrap_pyfunction!(install_handles, module)?)
+}

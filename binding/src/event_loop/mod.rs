@@ -1,0 +1,10 @@
+//! The event loop: turns, and what they run.
+
+mod core;
+mod turn;
+
+use pyo3::prelude::*;
+
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    core::register(module)
+}

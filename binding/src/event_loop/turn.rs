@@ -1,0 +1,181 @@
+//! A turn of an event loop: news of descriptors, timers, the inbox, and then the callbacks that are ready.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::prelude::*;
+use threefold_event_loop::Watch;
+use threefold_event_loop::watch::Side;
+use threefold_sys::clock::Instant;
+use threefold_sys::epoll::Event;
+use threefold_sys::slot;
+
+use super::core::EventLoopCore;
+use crate::ffi::handles::{self, Ran, Scheduler};
+use crate::interrupt::SLICE;
+use crate::kept::intern;
+
+/// While callbacks are ready, descriptors are asked for news no more often than this: a look costs as much as several
+/// callbacks.
+const LOOK_EVERY: u64 = 50_000; // nanoseconds
+/// The longest sleep in one piece.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// What the clock may be late by when a timer is due.
+const RESOLUTION: f64 = 1e-9; // seconds
+
+/// Runs turns until the loop is told to stop.
+///
+/// # Errors
+/// `KeyboardInterrupt` and `SystemExit` from a callback; what a signal handler raises.
+pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
+    let core = this.get();
+    core.looked_at.store(0, Ordering::Relaxed);
+    loop {
+        take_news(this)?;
+        run_ready(this)?;
+        if core.is_stopping.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+    }
+}
+
+/// Makes ready what the kernel, the clock and other threads bring; sleeps while nothing is ready.
+fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
+    let (py, core) = (this.py(), this.get());
+    let is_idle = core.ready.close().is_empty() && !core.is_stopping.load(Ordering::Relaxed);
+    let limit = if is_idle { until_first_timer(core) } else { Some(Duration::ZERO) };
+    if limit == Some(Duration::ZERO) {
+        let now = Instant::now().as_nanos();
+        if now.saturating_sub(core.looked_at.load(Ordering::Relaxed)) >= LOOK_EVERY {
+            look(py, core, Duration::ZERO)?;
+            core.looked_at.store(now, Ordering::Relaxed);
+        }
+    } else {
+        sleep(py, core, limit)?;
+        core.looked_at.store(Instant::now().as_nanos(), Ordering::Relaxed);
+    }
+    make_due_ready(core);
+    while let Some(handle) = core.inbox.take() {
+        core.ready.close().push_back(handle);
+    }
+    Ok(())
+}
+
+/// How long the loop may sleep; `None` is for ever.
+fn until_first_timer(core: &EventLoopCore) -> Option<Duration> {
+    loop {
+        // Dropped outside the latch.
+        let cancelled = core.timers.close().pop_cancelled(handles::is_cancelled);
+        if cancelled.is_none() {
+            break;
+        }
+    }
+    let first = core.timers.close().first()?;
+    let left = first - Scheduler::time(core);
+    Some(Duration::try_from_secs_f64(left.max(0.0)).unwrap_or(LONGEST).min(LONGEST))
+}
+
+fn make_due_ready(core: &EventLoopCore) {
+    if core.timers.close().is_empty() {
+        return;
+    }
+    let now = Scheduler::time(core) + RESOLUTION;
+    loop {
+        let Some(handle) = core.timers.close().pop_due(now) else { return };
+        core.ready.close().push_back(handle);
+    }
+}
+
+/// Sleeps until there is news, the inbox has something, a signal handler has made something ready, or `limit` is over.
+fn sleep(py: Python<'_>, core: &EventLoopCore, limit: Option<Duration>) -> PyResult<()> {
+    let deadline = limit.map(|limit| Instant::now().after(limit));
+    let is_main_thread = slot::is_main_thread();
+    loop {
+        py.check_signals()?;
+        if !core.ready.close().is_empty() || core.is_stopping.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let left = deadline.map(|deadline| deadline.since(Instant::now()));
+        // A signal that arrives just before the main thread falls asleep is seen after this time.
+        let piece = if is_main_thread { left.map_or(SLICE, |left| left.min(SLICE)) } else { left.unwrap_or(LONGEST) };
+        if !core.inbox.may_sleep() {
+            return look(py, core, Duration::ZERO).map(drop);
+        }
+        let heard = look(py, core, piece);
+        core.inbox.wake();
+        if heard? || !core.inbox.is_empty() || left.is_some_and(|left| left <= piece) {
+            return Ok(());
+        }
+    }
+}
+
+/// Asks descriptors for news, for `limit` at most, and makes ready whom it concerns; says whether there was any.
+fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool> {
+    let mut events = std::mem::take(&mut *core.events.close());
+    let waited = if limit.is_zero() {
+        core.epoll.wait(&mut events, Some(limit))
+    } else {
+        py.detach(|| core.epoll.wait(&mut events, Some(limit)))
+    };
+    let mut is_news = false;
+    match waited {
+        Ok(()) => {
+            for event in events.iter() {
+                is_news = true;
+                tell(core, event);
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => py.check_signals()?,
+        Err(error) => return Err(error.into()),
+    }
+    *core.events.close() = events;
+    Ok(is_news)
+}
+
+/// Makes the handles ready that hear of a descriptor.
+fn tell(core: &EventLoopCore, event: Event) {
+    for (is_concerned, side) in [(event.readable, Side::Read), (event.writable, Side::Write)] {
+        if !is_concerned {
+            continue;
+        }
+        let handle = core.watch.close().watcher(event.token, side).map(|handle| Python::attach(|py| handle.clone_ref(py)));
+        match handle {
+            Some(handle) if handles::is_cancelled(&handle) => {
+                let unwatched = core.watch.close().clear(Watch::<Py<PyAny>>::descriptor(event.token), side);
+                drop(unwatched);
+            }
+            Some(handle) => core.ready.close().push_back(handle),
+            None => {}
+        }
+    }
+}
+
+/// Runs the callbacks that are ready now; those that they make ready come in the next turn.
+fn run_ready(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
+    let (py, core) = (this.py(), this.get());
+    let count = core.ready.close().len();
+    for _ in 0..count {
+        // None: a callback has closed the loop.
+        let Some(handle) = core.ready.close().pop_front() else { return Ok(()) };
+        let handle = handle.into_bound(py);
+        let ran = if core.is_debugging.load(Ordering::Relaxed) { Ran::Foreign } else { handles::run(&handle) };
+        match ran {
+            Ran::Done => {}
+            Ran::Raised(error) => report(this, &handle, error)?,
+            Ran::Foreign => drop(this.call_method1(intern!(py, "_run_handle"), (handle,))?),
+        }
+    }
+    Ok(())
+}
+
+/// What a callback raised goes to the loop's exception handler, or out of the loop.
+#[cold]
+fn report(this: &Bound<'_, EventLoopCore>, handle: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
+    let py = this.py();
+    if error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py) {
+        return Err(error);
+    }
+    this.call_method1(intern!(py, "_report_callback"), (handle, error.into_value(py))).map(drop)
+}

@@ -1,0 +1,590 @@
+//! Handles of callbacks: real `asyncio.Handle` objects, made, cancelled and run without a line of Python.
+//!
+//! The classes are plain Python subclasses without slots of their own. What the standard library's class keeps stands in
+//! its slots, at offsets that its member descriptors tell; so every method of it works on our handles.
+
+use std::ffi::CStr;
+use std::sync::OnceLock;
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use super::call_complete;
+
+/// Arguments of a callback that are copied to the stack for the call; more are passed where they are.
+const FEW: usize = 6;
+
+/// What takes handles: an event loop.
+pub(crate) trait Scheduler: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
+    /// Whether callbacks may be taken as they come: the loop is open and not in debug mode.
+    fn is_plain(&self) -> bool;
+    /// Takes a handle to be run in the next turn.
+    fn take_soon(&self, handle: Py<PyAny>);
+    /// Takes a handle to be run at a time.
+    fn take_at(&self, when: f64, handle: Py<PyAny>);
+    /// Takes a handle from any thread.
+    fn take_threadsafe(&self, handle: Py<PyAny>);
+    /// A handle that waits for its time was cancelled.
+    fn note_cancelled(&self);
+    /// The time, in seconds.
+    fn time(&self) -> f64;
+}
+
+/// Where `asyncio.Handle` and `asyncio.TimerHandle` keep what they keep, in bytes from the object's begin.
+#[derive(Debug)]
+struct Slots {
+    callback: usize,
+    args: usize,
+    cancelled: usize,
+    event_loop: usize,
+    source_traceback: usize,
+    repr: usize,
+    context: usize,
+    scheduled: usize,
+    when: usize,
+}
+
+struct Classes {
+    plain: Py<PyType>,
+    timer: Py<PyType>,
+    no_arguments: Py<PyAny>,
+    context_keyword: Py<PyAny>,
+    slots: Slots,
+    /// The complete methods, for what is not the common case.
+    complete: [OnceLock<Py<PyAny>>; METHOD_COUNT],
+}
+
+static CLASSES: OnceLock<Classes> = OnceLock::new();
+
+/// The fast methods, by the place of their complete form.
+const CALL_SOON: usize = 0;
+const CALL_LATER: usize = 1;
+const CALL_AT: usize = 2;
+const CALL_SOON_THREADSAFE: usize = 3;
+const CANCEL: usize = 4;
+const CANCEL_TIMER: usize = 5;
+const METHOD_COUNT: usize = 6;
+
+/// Makes `plain` and `timer`, subclasses of the standard library's handles without slots, the handles of the event loop
+/// `S`, and puts the fast methods in front of the complete ones.
+///
+/// # Errors
+/// The standard library's classes have not the slots that they have in every Python known.
+pub(crate) fn install<S: Scheduler>(
+    plain: &Bound<'_, PyType>,
+    timer: &Bound<'_, PyType>,
+    event_loop: &Bound<'_, PyType>,
+) -> PyResult<()> {
+    let py = plain.py();
+    let slots = Slots {
+        callback: offset(plain, "_callback")?,
+        args: offset(plain, "_args")?,
+        cancelled: offset(plain, "_cancelled")?,
+        event_loop: offset(plain, "_loop")?,
+        source_traceback: offset(plain, "_source_traceback")?,
+        repr: offset(plain, "_repr")?,
+        context: offset(plain, "_context")?,
+        scheduled: offset(timer, "_scheduled")?,
+        when: offset(timer, "_when")?,
+    };
+    let complete = [
+        event_loop.getattr("call_soon")?,
+        event_loop.getattr("call_later")?,
+        event_loop.getattr("call_at")?,
+        event_loop.getattr("call_soon_threadsafe")?,
+        plain.getattr("cancel")?,
+        timer.getattr("cancel")?,
+    ];
+    let classes = Classes {
+        plain: plain.clone().unbind(),
+        timer: timer.clone().unbind(),
+        no_arguments: pyo3::types::PyTuple::empty(py).into_any().unbind(),
+        context_keyword: pyo3::types::PyString::intern(py, "context").into_any().unbind(),
+        slots,
+        complete: complete.map(|method| OnceLock::from(method.unbind())),
+    };
+    if CLASSES.set(classes).is_err() {
+        return Err(PyTypeError::new_err("the handles of event loops are installed once"));
+    }
+    let class = py.get_type::<S>();
+    add(&class, c"call_soon", call_soon::<S>)?;
+    add(&class, c"call_later", call_later::<S>)?;
+    add(&class, c"call_at", call_at::<S>)?;
+    add(&class, c"call_soon_threadsafe", call_soon_threadsafe::<S>)?;
+    add(plain, c"cancel", cancel::<S>)?;
+    add(timer, c"cancel", cancel_timer::<S>)
+}
+
+/// Where instances of the class keep the slot of this name.
+fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
+    let descriptor = class.getattr(name)?;
+    // SAFETY: attached; the type of a slot's descriptor is looked at before it is read as one, and lives with its class.
+    unsafe {
+        if ffi::Py_TYPE(descriptor.as_ptr()) == &raw mut ffi::PyMemberDescr_Type {
+            let member = (*descriptor.as_ptr().cast::<ffi::PyMemberDescrObject>()).d_member;
+            return usize::try_from((*member).offset).map_err(|error| PyTypeError::new_err(error.to_string()));
+        }
+    }
+    Err(PyTypeError::new_err(format!("{class}.{name} is no slot")))
+}
+
+type Method = unsafe extern "C" fn(
+    *mut ffi::PyObject,
+    *const *mut ffi::PyObject,
+    ffi::Py_ssize_t,
+    *mut ffi::PyObject,
+) -> *mut ffi::PyObject;
+
+fn add(class: &Bound<'_, PyType>, name: &'static CStr, method: Method) -> PyResult<()> {
+    let complete = class.getattr(&*name.to_string_lossy());
+    let documentation = match complete {
+        Ok(complete) => super::documentation_of(&name.to_string_lossy(), &complete).unwrap_or_default(),
+        Err(_not_there) => std::ffi::CString::default(),
+    };
+    // A method definition must outlive its type, which lives as long as the process.
+    let definition = Box::leak(Box::new(ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_doc: documentation.into_raw(),
+    }));
+    // SAFETY: attached (we hold a `Bound`); the type is valid; the definition is leaked and its flags match the
+    // function's signature. The result is a new reference or null with an exception set.
+    let descriptor =
+        unsafe { Bound::from_owned_ptr_or_err(class.py(), ffi::PyDescr_NewMethod(class.as_type_ptr(), definition))? };
+    class.setattr(&*name.to_string_lossy(), descriptor)
+}
+
+/// The place of a slot.
+///
+/// # Safety
+/// `handle` is an instance of one of the handles' classes, and `offset` one of its slots.
+#[inline]
+unsafe fn slot(handle: *mut ffi::PyObject, offset: usize) -> *mut *mut ffi::PyObject {
+    // SAFETY: the caller's; slots are pointers, aligned as such.
+    unsafe { handle.byte_add(offset).cast() }
+}
+
+/// A call's arguments: a callback, what it is to be given, and perhaps a context (borrowed, or null).
+struct Call<'a> {
+    callback: *mut ffi::PyObject,
+    given: &'a [*mut ffi::PyObject],
+    context: *mut ffi::PyObject,
+}
+
+/// Reads arguments behind the first `skipped`; none if that is not the common case.
+///
+/// # Safety
+/// As CPython calls a `METH_FASTCALL | METH_KEYWORDS` method.
+#[inline]
+#[allow(clippy::cast_sign_loss, reason = "CPython counts arguments from 0 on")]
+unsafe fn read_call<'a>(
+    classes: &Classes,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+    skipped: usize,
+) -> Option<Call<'a>> {
+    let count = count as usize;
+    if count <= skipped {
+        return None;
+    }
+    // SAFETY: `count` positional arguments, followed by one for each name of a keyword in the tuple.
+    unsafe {
+        let positional = std::slice::from_raw_parts(arguments, count);
+        let mut context = std::ptr::null_mut();
+        if !keyword_names.is_null() {
+            let is_context = ffi::PyTuple_GET_SIZE(keyword_names) == 1
+                && ffi::PyTuple_GET_ITEM(keyword_names, 0) == classes.context_keyword.as_ptr();
+            if !is_context {
+                return None;
+            }
+            context = *arguments.add(count);
+            if context == ffi::Py_None() {
+                context = std::ptr::null_mut();
+            } else if ffi::PyContext_CheckExact(context) == 0 {
+                return None;
+            }
+        }
+        let (callback, given) = positional.get(skipped..)?.split_first()?;
+        Some(Call { callback: *callback, given, context })
+    }
+}
+
+/// A new handle; null with an exception when there is no memory.
+///
+/// # Safety
+/// Attached; `class` is the plain class or the timer's, the pointers of the call are valid.
+#[inline]
+#[allow(clippy::cast_possible_wrap, reason = "arguments are fewer than that")]
+unsafe fn new_handle(
+    classes: &Classes,
+    class: *mut ffi::PyTypeObject,
+    event_loop: *mut ffi::PyObject,
+    call: &Call<'_>,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's. The allocator answers zeroed slots, of which null is a valid state; each gets a new reference.
+    unsafe {
+        let handle = ffi::PyType_GenericAlloc(class, 0);
+        if handle.is_null() {
+            return handle;
+        }
+        let slots = &classes.slots;
+        let context =
+            if call.context.is_null() { ffi::PyContext_CopyCurrent() } else { ffi::Py_NewRef(call.context) };
+        let args = if call.given.is_empty() {
+            ffi::Py_NewRef(classes.no_arguments.as_ptr())
+        } else {
+            let args = ffi::PyTuple_New(call.given.len() as ffi::Py_ssize_t);
+            if !args.is_null() {
+                for (index, argument) in call.given.iter().enumerate() {
+                    ffi::PyTuple_SET_ITEM(args, index as ffi::Py_ssize_t, ffi::Py_NewRef(*argument));
+                }
+            }
+            args
+        };
+        *slot(handle, slots.context) = context;
+        *slot(handle, slots.args) = args;
+        *slot(handle, slots.callback) = ffi::Py_NewRef(call.callback);
+        *slot(handle, slots.cancelled) = ffi::Py_NewRef(ffi::Py_False());
+        *slot(handle, slots.event_loop) = ffi::Py_NewRef(event_loop);
+        *slot(handle, slots.source_traceback) = ffi::Py_NewRef(ffi::Py_None());
+        *slot(handle, slots.repr) = ffi::Py_NewRef(ffi::Py_None());
+        if context.is_null() || args.is_null() {
+            ffi::Py_DECREF(handle);
+            return std::ptr::null_mut();
+        }
+        handle
+    }
+}
+
+/// A reference of its own.
+///
+/// # Safety
+/// Attached; `object` is valid.
+#[inline]
+unsafe fn reference(object: *mut ffi::PyObject) -> Py<PyAny> {
+    // SAFETY: the caller's.
+    unsafe { Bound::from_borrowed_ptr(Python::assume_attached(), object).unbind() }
+}
+
+/// The loop's own part of a method's receiver.
+///
+/// # Safety
+/// Attached; `this` is an instance of `S`, alive for `'a`.
+#[inline]
+unsafe fn scheduler<'a, S: Scheduler>(this: *mut ffi::PyObject) -> &'a S {
+    // SAFETY: the caller's; the class is frozen, so that shared references to its content are all there are.
+    unsafe {
+        let content: *const S = Borrowed::from_ptr(Python::assume_attached(), this).cast_unchecked::<S>().get();
+        &*content
+    }
+}
+
+unsafe extern "C" fn call_soon<S: Scheduler>(
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls methods attached, with an instance of the descriptor's class, alive during the call.
+    unsafe { schedule::<S>(CALL_SOON, this, arguments, count, keyword_names, S::take_soon) }
+}
+
+unsafe extern "C" fn call_soon_threadsafe<S: Scheduler>(
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // From Python 3.14 on these handles have a lock of their own, which the complete method makes.
+    let fast = if cfg!(Py_3_14) { usize::MAX } else { CALL_SOON_THREADSAFE };
+    // SAFETY: as above.
+    unsafe {
+        if fast == usize::MAX {
+            return complete(CALL_SOON_THREADSAFE, this, arguments, count, keyword_names);
+        }
+        schedule::<S>(CALL_SOON_THREADSAFE, this, arguments, count, keyword_names, S::take_threadsafe)
+    }
+}
+
+/// # Safety
+/// As CPython calls a `METH_FASTCALL | METH_KEYWORDS` method of `S`.
+#[inline]
+unsafe fn schedule<S: Scheduler>(
+    method: usize,
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+    take: impl FnOnce(&S, Py<PyAny>),
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's.
+    unsafe {
+        let event_loop = scheduler::<S>(this);
+        if event_loop.is_plain() {
+            if let Some(classes) = CLASSES.get() {
+                if let Some(call) = read_call(classes, arguments, count, keyword_names, 0) {
+                    let handle = new_handle(classes, classes.plain.as_ptr().cast(), this, &call);
+                    if !handle.is_null() {
+                        take(event_loop, reference(handle));
+                    }
+                    return handle;
+                }
+            }
+        }
+        complete(method, this, arguments, count, keyword_names)
+    }
+}
+
+unsafe extern "C" fn call_later<S: Scheduler>(
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as above.
+    unsafe { schedule_timer::<S>(CALL_LATER, this, arguments, count, keyword_names, |now, delay| now + delay) }
+}
+
+unsafe extern "C" fn call_at<S: Scheduler>(
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as above.
+    unsafe { schedule_timer::<S>(CALL_AT, this, arguments, count, keyword_names, |_now, when| when) }
+}
+
+/// # Safety
+/// As CPython calls a `METH_FASTCALL | METH_KEYWORDS` method of `S`.
+#[inline]
+unsafe fn schedule_timer<S: Scheduler>(
+    method: usize,
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+    time: impl FnOnce(f64, f64) -> f64,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's. A handle just made is of the timer's class.
+    unsafe {
+        let event_loop = scheduler::<S>(this);
+        if event_loop.is_plain() {
+            if let Some(classes) = CLASSES.get() {
+                if let Some(call) = read_call(classes, arguments, count, keyword_names, 1) {
+                    let number = *arguments;
+                    let seconds = if ffi::PyFloat_CheckExact(number) != 0 {
+                        Some(ffi::PyFloat_AS_DOUBLE(number))
+                    } else if ffi::PyLong_CheckExact(number) != 0 {
+                        let seconds = ffi::PyLong_AsDouble(number);
+                        if ffi::PyErr_Occurred().is_null() {
+                            Some(seconds)
+                        } else {
+                            ffi::PyErr_Clear();
+                            None
+                        }
+                    } else {
+                        None
+                    };
+                    if let Some(seconds) = seconds.filter(|seconds| !seconds.is_nan()) {
+                        let when = time(event_loop.time(), seconds);
+                        let handle = new_handle(classes, classes.timer.as_ptr().cast(), this, &call);
+                        if handle.is_null() {
+                            return handle;
+                        }
+                        *slot(handle, classes.slots.when) = ffi::PyFloat_FromDouble(when);
+                        *slot(handle, classes.slots.scheduled) = ffi::Py_NewRef(ffi::Py_True());
+                        event_loop.take_at(when, reference(handle));
+                        return handle;
+                    }
+                }
+            }
+        }
+        complete(method, this, arguments, count, keyword_names)
+    }
+}
+
+/// # Safety
+/// As CPython calls a `METH_FASTCALL | METH_KEYWORDS` method.
+#[cold]
+unsafe fn complete(
+    method: usize,
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    let complete = CLASSES.get().and_then(|classes| classes.complete.get(method));
+    // SAFETY: the caller's.
+    match complete {
+        Some(complete) => unsafe { call_complete(complete, this, arguments, count, keyword_names) },
+        None => std::ptr::null_mut(),
+    }
+}
+
+unsafe extern "C" fn cancel<S: Scheduler>(
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: CPython calls methods attached, with an instance of the descriptor's class, alive during the call.
+    unsafe { cancel_handle::<S>(CANCEL, this, arguments, count, keyword_names) }
+}
+
+unsafe extern "C" fn cancel_timer<S: Scheduler>(
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: as above.
+    unsafe { cancel_handle::<S>(CANCEL_TIMER, this, arguments, count, keyword_names) }
+}
+
+/// # Safety
+/// As CPython calls a `METH_FASTCALL | METH_KEYWORDS` method of a handle.
+unsafe fn cancel_handle<S: Scheduler>(
+    method: usize,
+    this: *mut ffi::PyObject,
+    arguments: *const *mut ffi::PyObject,
+    count: ffi::Py_ssize_t,
+    keyword_names: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller's; the slots hold valid references or null.
+    unsafe {
+        let Some(classes) = CLASSES.get() else { return std::ptr::null_mut() };
+        let slots = &classes.slots;
+        let event_loop = *slot(this, slots.event_loop);
+        let py = Python::assume_attached();
+        let is_ours = !event_loop.is_null()
+            && ffi::PyObject_TypeCheck(event_loop, py.get_type::<S>().as_type_ptr()) != 0
+            && count == 0
+            && keyword_names.is_null();
+        if !is_ours || !scheduler::<S>(event_loop).is_plain() {
+            return complete(method, this, arguments, count, keyword_names);
+        }
+        if *slot(this, slots.cancelled) != ffi::Py_True() {
+            set(slot(this, slots.cancelled), ffi::Py_True());
+            if method == CANCEL_TIMER {
+                scheduler::<S>(event_loop).note_cancelled();
+            }
+            // Last: what they drop may run any code.
+            set(slot(this, slots.callback), ffi::Py_None());
+            set(slot(this, slots.args), ffi::Py_None());
+        }
+        ffi::Py_NewRef(ffi::Py_None())
+    }
+}
+
+/// Puts a new reference in the place of the old one.
+///
+/// # Safety
+/// Attached; `place` holds a valid reference or null, and `object` is valid.
+unsafe fn set(place: *mut *mut ffi::PyObject, object: *mut ffi::PyObject) {
+    // SAFETY: the caller's. The old object goes last: its end may run any code, which finds the new one.
+    unsafe {
+        let previous = std::mem::replace(&mut *place, ffi::Py_NewRef(object));
+        ffi::Py_XDECREF(previous);
+    }
+}
+
+/// What became of a handle that was to be run.
+pub(crate) enum Ran {
+    /// It ran, or had been cancelled.
+    Done,
+    /// Its callback raised.
+    Raised(PyErr),
+    /// It is not one of ours: ask its own methods.
+    Foreign,
+}
+
+/// Whether this is one of our handles, and cancelled.
+pub(crate) fn is_cancelled(handle: &Py<PyAny>) -> bool {
+    let Some(classes) = CLASSES.get() else { return false };
+    let handle = handle.as_ptr();
+    // SAFETY: the handle is alive; its class is looked at before its slots are, and the comparison needs no interpreter.
+    unsafe { is_ours(classes, handle) && *slot(handle, classes.slots.cancelled) == ffi::Py_True() }
+}
+
+/// # Safety
+/// `handle` is alive.
+#[inline]
+unsafe fn is_ours(classes: &Classes, handle: *mut ffi::PyObject) -> bool {
+    // SAFETY: the caller's; an object's class does not change while it is a handle of ours, which have no others.
+    let class = unsafe { ffi::Py_TYPE(handle) }.cast::<ffi::PyObject>();
+    class == classes.plain.as_ptr() || class == classes.timer.as_ptr()
+}
+
+/// Calls a handle's callback, in its context.
+#[inline]
+pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
+    let Some(classes) = CLASSES.get() else { return Ran::Foreign };
+    let py = handle.py();
+    let handle = handle.as_ptr();
+    // SAFETY: attached, and the handle is alive. Its slots are read after a look at its class; callback, arguments and
+    // context are held during the call, since the callback may cancel its own handle.
+    unsafe {
+        if !is_ours(classes, handle) {
+            return Ran::Foreign;
+        }
+        let slots = &classes.slots;
+        if *slot(handle, slots.cancelled) == ffi::Py_True() {
+            return Ran::Done;
+        }
+        let (callback, args, context) =
+            (*slot(handle, slots.callback), *slot(handle, slots.args), *slot(handle, slots.context));
+        if callback.is_null() || args.is_null() || context.is_null() || ffi::PyTuple_CheckExact(args) == 0 {
+            return Ran::Foreign;
+        }
+        ffi::Py_INCREF(callback);
+        ffi::Py_INCREF(args);
+        ffi::Py_INCREF(context);
+        let mut result = std::ptr::null_mut();
+        if ffi::PyContext_Enter(context) == 0 {
+            result = call(callback, args);
+            if ffi::PyContext_Exit(context) != 0 {
+                ffi::Py_XDECREF(result);
+                result = std::ptr::null_mut();
+            }
+        }
+        ffi::Py_DECREF(context);
+        ffi::Py_DECREF(args);
+        ffi::Py_DECREF(callback);
+        if result.is_null() {
+            return Ran::Raised(PyErr::fetch(py));
+        }
+        ffi::Py_DECREF(result);
+        Ran::Done
+    }
+}
+
+/// Calls `callback(*args)`.
+///
+/// # Safety
+/// Attached; both are valid, and `args` is a tuple.
+#[inline]
+#[allow(clippy::cast_sign_loss, reason = "a tuple's length")]
+unsafe fn call(callback: *mut ffi::PyObject, args: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the caller's. The place before the arguments is ours to be written to, as the flag says.
+    unsafe {
+        let count = ffi::PyTuple_GET_SIZE(args) as usize;
+        if count > FEW {
+            return ffi::PyObject_Call(callback, args, std::ptr::null_mut());
+        }
+        let mut stack = [std::ptr::null_mut(); FEW + 1];
+        for (index, place) in stack.iter_mut().skip(1).take(count).enumerate() {
+            *place = ffi::PyTuple_GET_ITEM(args, index as ffi::Py_ssize_t);
+        }
+        ffi::PyObject_Vectorcall(
+            callback,
+            stack.as_ptr().add(1),
+            count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
+            std::ptr::null_mut(),
+        )
+    }
+}

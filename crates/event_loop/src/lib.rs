@@ -1,0 +1,13 @@
+#![forbid(unsafe_code)]
+//! Tasks: what an event loop consists of, without a word of Python.
+//!
+//! [`Timers`] say what is due, the [`Inbox`] takes what other threads bring, [`Watch`] remembers who wants to hear of
+//! which descriptor and tells the kernel. What runs when something is due is the caller's.
+
+pub mod inbox;
+pub mod timers;
+pub mod watch;
+
+pub use inbox::Inbox;
+pub use timers::Timers;
+pub use watch::Watch;

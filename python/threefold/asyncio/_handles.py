@@ -1,0 +1,58 @@
+"""Handles of callbacks: the standard library's own classes, whose instances the engine makes, cancels and runs."""
+
+import asyncio
+
+from threefold import _threefold
+
+
+class Handle(asyncio.Handle):
+    """A callback that is to be run.
+
+    Source: CPython Lib/asyncio/events.py
+    """
+
+    __slots__ = ()
+
+
+class TimerHandle(asyncio.TimerHandle):
+    """A callback that is to be run at a time.
+
+    Source: CPython Lib/asyncio/events.py
+    """
+
+    __slots__ = ()
+
+
+class CompleteCalls:
+    """The methods of an event loop for what the engine's own leave to them: debug mode, a closed loop, odd arguments."""
+
+    call_soon = asyncio.BaseEventLoop.call_soon
+
+    def call_later(self, delay, callback, *args, context=None):  # type: ignore[no-untyped-def]
+        """Arrange for a callback to be called after `delay` seconds."""
+        if delay is None:
+            raise TypeError("delay must not be None")
+        timer = CompleteCalls.call_at(self, self.time() + delay, callback, *args, context=context)
+        if timer._source_traceback:
+            del timer._source_traceback[-1]
+        return timer
+
+    def call_at(self, when, callback, *args, context=None):  # type: ignore[no-untyped-def]
+        """Arrange for a callback to be called at the time `when`, in seconds of the loop's clock."""
+        if when is None:
+            raise TypeError("when cannot be None")
+        self._check_closed()
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, "call_at")
+        timer = TimerHandle(when, callback, args, self, context)
+        if timer._source_traceback:
+            del timer._source_traceback[-1]
+        timer._scheduled = True
+        self._take_at(when, timer)
+        return timer
+
+    call_soon_threadsafe = asyncio.BaseEventLoop.call_soon_threadsafe
+
+
+_threefold.install_handles(Handle, TimerHandle, CompleteCalls)
