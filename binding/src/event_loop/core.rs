@@ -72,7 +72,7 @@ impl EventLoopCore {
     /// Takes a handle to be run in the next turn.
     #[pyo3(name = "_take_soon")]
     fn take_handle_soon(&self, handle: Py<PyAny>) {
-        self.ready.close().push_back(handle);
+        self.take_soon(handle);
     }
 
     /// Takes a handle to be run at a time.
@@ -111,6 +111,14 @@ impl EventLoopCore {
         self.watch.close().clear(descriptor, side(is_writer))
     }
 
+    /// The handles that hear of a descriptor: of what can be read, and of when it can be written to.
+    #[pyo3(name = "_watchers")]
+    fn watchers(&self, py: Python<'_>, descriptor: RawFd) -> (Option<Py<PyAny>>, Option<Py<PyAny>>) {
+        let watch = self.watch.close();
+        let of = |side| watch.present(descriptor, side).map(|handle| handle.clone_ref(py));
+        (of(Side::Read), of(Side::Write))
+    }
+
     /// The numbers of callbacks that are ready, of timers, and of descriptors that are watched.
     #[pyo3(name = "_counts")]
     fn counts(&self) -> (usize, usize, usize) {
@@ -145,6 +153,13 @@ impl EventLoopCore {
 }
 
 impl EventLoopCore {
+    /// Makes ready what other threads brought.
+    pub(super) fn empty_inbox(&self) {
+        while let Some(handle) = self.inbox.take() {
+            self.ready.close().push_back(handle);
+        }
+    }
+
     /// Drops all callbacks, outside the latches: their ends may run any code.
     fn clear(&self) {
         let ready = std::mem::take(&mut *self.ready.close());
@@ -163,8 +178,12 @@ impl Scheduler for EventLoopCore {
         !self.is_debugging.load(Ordering::Relaxed) && !self.is_closed.load(Ordering::Relaxed)
     }
 
+    /// What other threads brought before comes before it.
     #[inline]
     fn take_soon(&self, handle: Py<PyAny>) {
+        if !self.inbox.is_empty() {
+            self.empty_inbox();
+        }
         self.ready.close().push_back(handle);
     }
 

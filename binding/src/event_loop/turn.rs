@@ -57,9 +57,7 @@ fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
         core.looked_at.store(Instant::now().as_nanos(), Ordering::Relaxed);
     }
     make_due_ready(core);
-    while let Some(handle) = core.inbox.take() {
-        core.ready.close().push_back(handle);
-    }
+    core.empty_inbox();
     Ok(())
 }
 

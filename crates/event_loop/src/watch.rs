@@ -45,6 +45,13 @@ impl<W> Entry<W> {
         }
     }
 
+    const fn watcher(&self, side: Side) -> Option<&W> {
+        match side {
+            Side::Read => self.reader.as_ref(),
+            Side::Write => self.writer.as_ref(),
+        }
+    }
+
     fn wanted(&self) -> Interest {
         Interest { read: self.reader.is_some(), write: self.writer.is_some() }
     }
@@ -98,10 +105,7 @@ impl<W> Watch<W> {
         if entry.generation != generation {
             return None;
         }
-        match side {
-            Side::Read => entry.reader.as_ref(),
-            Side::Write => entry.writer.as_ref(),
-        }
+        entry.watcher(side)
     }
 
     /// The descriptor of a token.
@@ -110,13 +114,9 @@ impl<W> Watch<W> {
         (token & 0xffff_ffff) as RawFd
     }
 
-    /// Whether somebody hears of a side of a descriptor.
-    pub fn is_watched(&self, descriptor: RawFd, side: Side) -> bool {
-        let entry = usize::try_from(descriptor).ok().and_then(|index| self.entries.get(index));
-        entry.is_some_and(|entry| match side {
-            Side::Read => entry.reader.is_some(),
-            Side::Write => entry.writer.is_some(),
-        })
+    /// Who hears of a side of a descriptor now.
+    pub fn present(&self, descriptor: RawFd, side: Side) -> Option<&W> {
+        self.entries.get(usize::try_from(descriptor).ok()?)?.watcher(side)
     }
 
     /// How many descriptors are watched.
@@ -250,9 +250,9 @@ mod tests {
         let (mut watch, _epoll) = watch();
         let file = std::fs::File::open("/proc/self/status").unwrap();
         let file_error = watch.set(file.as_raw_fd(), Side::Read, "reader");
-        assert!(file_error.is_ok() || !watch.is_watched(file.as_raw_fd(), Side::Read));
+        assert!(file_error.is_ok() || watch.present(file.as_raw_fd(), Side::Read).is_none());
         assert!(watch.set(-1, Side::Read, "reader").is_err());
         assert!(watch.set(9_999, Side::Read, "reader").is_err());
-        assert!(!watch.is_watched(9_999, Side::Read));
+        assert!(watch.present(9_999, Side::Read).is_none());
     }
 }

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import selectors
+import weakref
 from asyncio import events, format_helpers
 
 from threefold._threefold import EventLoopCore
@@ -10,15 +12,27 @@ from threefold.asyncio._handles import Handle
 logger = logging.getLogger("asyncio")
 
 
-class _NoSelector:
-    """Stands where the standard library's loop keeps its selector; the engine watches descriptors itself."""
+class _Watched:
+    """What the engine watches, as the standard library's transports look it up: its loop keeps a selector there."""
+
+    def __init__(self, loop: "EventLoop") -> None:
+        self._loop = weakref.ref(loop)
+
+    def get_key(self, descriptor: int) -> selectors.SelectorKey:
+        """Return what is watched of a descriptor, and by which handles.
+
+        Raises:
+            KeyError: it is not watched.
+        """
+        loop = self._loop()
+        reader, writer = loop._watchers(descriptor) if loop is not None else (None, None)
+        mask = (selectors.EVENT_READ if reader else 0) | (selectors.EVENT_WRITE if writer else 0)
+        if not mask:
+            raise KeyError(f"{descriptor!r} is not watched")
+        return selectors.SelectorKey(descriptor, descriptor, mask, (reader, writer))
 
     def close(self) -> None:
-        """Do nothing."""
-
-    def get_map(self) -> dict[int, object]:
-        """Return no descriptor."""
-        return {}
+        """Do nothing: the engine's set of descriptors lives as long as the loop."""
 
 
 class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
@@ -33,7 +47,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
         Args:
             selector: ignored; the standard library's loop takes one.
         """
-        super().__init__(_NoSelector())
+        super().__init__(_Watched(self))
         if selector is not None:
             selector.close()
 
@@ -41,10 +55,10 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
         """Run a handle that is not ours, or any in debug mode."""
         if handle._cancelled:
             return
-        if not self._debug:
-            handle._run()
-            return
         try:
+            if not self._debug:
+                handle._run()
+                return
             self._current_handle = handle
             begin = self.time()
             handle._run()
@@ -53,6 +67,8 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
                 logger.warning("Executing %s took %.3f seconds", _format_handle(handle), elapsed)
         finally:
             self._current_handle = None
+            # A task's exception may keep this frame, and the frame the task.
+            handle = None
 
     def _report_callback(self, handle, exception):
         """Tell the exception handler what a callback has raised."""
@@ -97,11 +113,14 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
         pass
 
     def _make_self_pipe(self):
+        # The engine has a bell; a pipe is made when signal handlers need one.
         self._ssock = self._csock = None
+        self._internal_fds += 1
 
     def _close_self_pipe(self):
         if self._ssock is not None:
             super()._close_self_pipe()
+        self._internal_fds -= 1
 
     def add_signal_handler(self, sig, callback, *args):
         if self._ssock is None:
