@@ -12,6 +12,7 @@ use threefold_sys::clock::Instant;
 use threefold_sys::epoll::{Epoll, Events};
 use threefold_wait::Latch;
 
+use super::hearer::Hearer;
 use crate::convert::Constructed;
 use crate::ffi::handles::{self, Scheduler};
 
@@ -23,7 +24,7 @@ pub(crate) struct EventLoopCore {
     pub(super) ready: Latch<VecDeque<Py<PyAny>>>,
     pub(super) timers: Latch<Timers<Py<PyAny>>>,
     pub(super) inbox: Inbox<Py<PyAny>>,
-    pub(super) watch: Latch<Watch<Py<PyAny>>>,
+    pub(super) watch: Latch<Watch<Hearer>>,
     pub(super) epoll: Epoll,
     pub(super) events: Latch<Events>,
     /// When descriptors were last asked for news: nanoseconds of the monotonic clock.
@@ -102,21 +103,22 @@ impl EventLoopCore {
     /// Sets the handle that hears of a descriptor; returns the one that did so far.
     #[pyo3(name = "_watch")]
     fn watch_descriptor(&self, descriptor: RawFd, is_writer: bool, handle: Py<PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        Ok(self.watch.close().set(descriptor, side(is_writer), handle)?)
+        let previous = self.watch.close().set(descriptor, side(is_writer), Hearer::Handle(handle))?;
+        Ok(previous.and_then(into_handle))
     }
 
     /// No handle hears of a descriptor any more; returns the one that did.
     #[pyo3(name = "_unwatch")]
     fn unwatch_descriptor(&self, descriptor: RawFd, is_writer: bool) -> Option<Py<PyAny>> {
-        self.watch.close().clear(descriptor, side(is_writer))
+        let previous = self.watch.close().clear(descriptor, side(is_writer));
+        previous.and_then(into_handle)
     }
 
-    /// The handles that hear of a descriptor: of what can be read, and of when it can be written to.
-    #[pyo3(name = "_watchers")]
-    fn watchers(&self, py: Python<'_>, descriptor: RawFd) -> (Option<Py<PyAny>>, Option<Py<PyAny>>) {
+    /// Whether somebody hears of a descriptor: of what can be read, and of when it can be written to.
+    #[pyo3(name = "_is_watched")]
+    fn is_watched(&self, descriptor: RawFd) -> (bool, bool) {
         let watch = self.watch.close();
-        let of = |side| watch.present(descriptor, side).map(|handle| handle.clone_ref(py));
-        (of(Side::Read), of(Side::Write))
+        (watch.present(descriptor, Side::Read).is_some(), watch.present(descriptor, Side::Write).is_some())
     }
 
     /// The numbers of callbacks that are ready, of timers, and of descriptors that are watched.
@@ -144,7 +146,7 @@ impl EventLoopCore {
         }
         self.ready.close().iter().try_for_each(|handle| visit.call(handle))?;
         self.timers.close().values().try_for_each(|handle| visit.call(handle))?;
-        self.watch.close().watchers().try_for_each(|handle| visit.call(handle))
+        self.watch.close().watchers().try_for_each(|hearer| hearer.traverse(&visit))
     }
 
     fn __clear__(&self) {
@@ -212,6 +214,14 @@ impl Scheduler for EventLoopCore {
     #[allow(clippy::cast_precision_loss, reason = "2^53 ns are a hundred days; the standard library rounds the same way")]
     fn time(&self) -> f64 {
         Instant::now().as_nanos() as f64 / 1e9
+    }
+}
+
+/// The handle that is to be told that it no longer hears; parts of the engine know by themselves.
+fn into_handle(hearer: Hearer) -> Option<Py<PyAny>> {
+    match hearer {
+        Hearer::Handle(handle) => Some(handle),
+        Hearer::Native(_) => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The event loop: turns, and what they run.
 
 mod core;
+mod hearer;
 mod turn;
 
 use pyo3::prelude::*;

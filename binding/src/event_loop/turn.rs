@@ -13,6 +13,7 @@ use threefold_sys::epoll::Event;
 use threefold_sys::slot;
 
 use super::core::EventLoopCore;
+use super::hearer::Hearer;
 use crate::ffi::handles::{self, Ran, Scheduler};
 use crate::interrupt::SLICE;
 use crate::kept::intern;
@@ -101,9 +102,7 @@ fn sleep(py: Python<'_>, core: &EventLoopCore, limit: Option<Duration>) -> PyRes
         if !core.inbox.may_sleep() {
             return look(py, core, Duration::ZERO).map(drop);
         }
-        let heard = look(py, core, piece);
-        core.inbox.wake();
-        if heard? || !core.inbox.is_empty() || left.is_some_and(|left| left <= piece) {
+        if look(py, core, piece)? || !core.inbox.is_empty() || left.is_some_and(|left| left <= piece) {
             return Ok(());
         }
     }
@@ -115,14 +114,17 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
     let waited = if limit.is_zero() {
         core.epoll.wait(&mut events, Some(limit))
     } else {
-        py.detach(|| core.epoll.wait(&mut events, Some(limit)))
+        let waited = py.detach(|| core.epoll.wait(&mut events, Some(limit)));
+        core.inbox.wake();
+        waited
     };
     let mut is_news = false;
     match waited {
         Ok(()) => {
             for event in events.iter() {
                 is_news = true;
-                tell(core, event);
+                // What is not told because an exception leaves the loop will be told again.
+                tell(py, core, event)?;
             }
         }
         Err(error) if error.kind() == io::ErrorKind::Interrupted => py.check_signals()?,
@@ -132,22 +134,24 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
     Ok(is_news)
 }
 
-/// Makes the handles ready that hear of a descriptor.
-fn tell(core: &EventLoopCore, event: Event) {
+/// Tells those who hear of a descriptor.
+fn tell(py: Python<'_>, core: &EventLoopCore, event: Event) -> PyResult<()> {
     for (is_concerned, side) in [(event.readable, Side::Read), (event.writable, Side::Write)] {
         if !is_concerned {
             continue;
         }
-        let handle = core.watch.close().watcher(event.token, side).map(|handle| Python::attach(|py| handle.clone_ref(py)));
-        match handle {
-            Some(handle) if handles::is_cancelled(&handle) => {
-                let unwatched = core.watch.close().clear(Watch::<Py<PyAny>>::descriptor(event.token), side);
+        let hearer = core.watch.close().watcher(event.token, side).map(|hearer| hearer.clone_ref(py));
+        match hearer {
+            Some(Hearer::Native(native)) => native.ready(py, side)?,
+            Some(Hearer::Handle(handle)) if handles::is_cancelled(&handle) => {
+                let unwatched = core.watch.close().clear(Watch::<Hearer>::descriptor(event.token), side);
                 drop(unwatched);
             }
-            Some(handle) => core.ready.close().push_back(handle),
+            Some(Hearer::Handle(handle)) => core.ready.close().push_back(handle),
             None => {}
         }
     }
+    Ok(())
 }
 
 /// Runs the callbacks that are ready now; those that they make ready come in the next turn.

@@ -19,17 +19,17 @@ class _Watched:
         self._loop = weakref.ref(loop)
 
     def get_key(self, descriptor: int) -> selectors.SelectorKey:
-        """Return what is watched of a descriptor, and by which handles.
+        """Return what is watched of a descriptor.
 
         Raises:
             KeyError: it is not watched.
         """
         loop = self._loop()
-        reader, writer = loop._watchers(descriptor) if loop is not None else (None, None)
-        mask = (selectors.EVENT_READ if reader else 0) | (selectors.EVENT_WRITE if writer else 0)
+        reads, writes = loop._is_watched(descriptor) if loop is not None else (False, False)
+        mask = (selectors.EVENT_READ if reads else 0) | (selectors.EVENT_WRITE if writes else 0)
         if not mask:
             raise KeyError(f"{descriptor!r} is not watched")
-        return selectors.SelectorKey(descriptor, descriptor, mask, (reader, writer))
+        return selectors.SelectorKey(descriptor, descriptor, mask, (None, None))
 
     def close(self) -> None:
         """Do nothing: the engine's set of descriptors lives as long as the loop."""
