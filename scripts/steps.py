@@ -35,7 +35,12 @@ LOOM = {
     "CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS": "true",
     "LOOM_MAX_PREEMPTIONS": os.environ.get("LOOM_MAX_PREEMPTIONS", "3"),
 }
-MODELS = ["--package", "threefold-wait", "--package", "threefold-sync", "--test", "loom"]
+MODELS = [
+    *("--package", "threefold-wait"),
+    *("--package", "threefold-sync"),
+    *("--package", "threefold-event-loop"),
+    *("--test", "loom"),
+]
 # What clippy and rustdoc compile the binding for.
 FOR_THIS_PYTHON = {"PYO3_PYTHON": sys.executable}
 

@@ -219,7 +219,10 @@ impl Scheduler for EventLoopCore {
 
     /// As the standard library's: nanoseconds as a float, and that divided.
     #[inline]
-    #[allow(clippy::cast_precision_loss, reason = "2^53 ns are a hundred days; the standard library rounds the same way")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "2^53 ns are a hundred days; the standard library rounds the same way"
+    )]
     fn time(&self) -> f64 {
         Instant::now().as_nanos() as f64 / 1e9
     }
@@ -244,11 +247,7 @@ fn side(is_writer: bool) -> Side {
 ///     timer: a subclass of `asyncio.TimerHandle`, likewise.
 ///     complete: the complete functions for `call_soon`, `call_later`, `call_at` and `call_soon_threadsafe`.
 #[pyfunction]
-fn install_handles(
-    plain: &Bound<'_, PyType>,
-    timer: &Bound<'_, PyType>,
-    complete: [Py<PyAny>; 4],
-) -> PyResult<()> {
+fn install_handles(plain: &Bound<'_, PyType>, timer: &Bound<'_, PyType>, complete: [Py<PyAny>; 4]) -> PyResult<()> {
     handles::install::<EventLoopCore>(plain, timer, complete)
 }
 

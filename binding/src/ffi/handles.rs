@@ -90,8 +90,7 @@ pub(crate) fn install<S: Scheduler>(
         when: offset(timer, "_when")?,
     };
     let [soon, later, at, threadsafe] = complete;
-    let complete =
-        [soon, later, at, threadsafe, plain.getattr("cancel")?.unbind(), timer.getattr("cancel")?.unbind()];
+    let complete = [soon, later, at, threadsafe, plain.getattr("cancel")?.unbind(), timer.getattr("cancel")?.unbind()];
     let classes = Classes {
         plain: plain.clone().unbind(),
         timer: timer.clone().unbind(),
@@ -227,8 +226,7 @@ unsafe fn new_handle(
             return handle;
         }
         let slots = &classes.slots;
-        let context =
-            if call.context.is_null() { ffi::PyContext_CopyCurrent() } else { ffi::Py_NewRef(call.context) };
+        let context = if call.context.is_null() { ffi::PyContext_CopyCurrent() } else { ffi::Py_NewRef(call.context) };
         let args = if call.given.is_empty() {
             ffi::Py_NewRef(classes.no_arguments.as_ptr())
         } else {

@@ -35,7 +35,9 @@ impl<T> Inbox<T> {
     #[must_use = "the loop sleeps until its bell rings"]
     pub fn must_ring(&self) -> bool {
         fence(Ordering::SeqCst);
-        self.is_asleep.load(Ordering::Relaxed) && self.is_asleep.swap(false, Ordering::SeqCst)
+        // Only one of those who see it asleep rings.
+        self.is_asleep.load(Ordering::Relaxed)
+            && self.is_asleep.compare_exchange(true, false, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
     /// The loop wants to sleep: true if it may, because nothing is here. It must call [`Self::wake`] afterwards.
