@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
@@ -229,7 +230,7 @@ def from_outcome(
     """
     makers: dict[str, Callable[[], BaseException]] = {
         "worker_died": lambda: WorkerDied(pid or 0, code, is_out_of_memory, describe.task(task)),
-        "died_at_start": lambda: WorkerDied(pid or 0, code, is_out_of_memory),
+        "died_at_start": lambda: _died_at_start(WorkerDied(pid or 0, code, is_out_of_memory)),
         "timed_out": lambda: TaskTimeout(describe.task(task) or "a task", None, pid, with_source(line)),
         "initializer_failed": lambda: InitializerFailed(pid, cause),
         "not_started": lambda: NoWorker(code, cause),
@@ -237,6 +238,18 @@ def from_outcome(
         "terminated": PoolTerminated,
     }
     return makers.get(kind, lambda: Error(f"a task did not return: {kind}"))()
+
+
+def _died_at_start(error: WorkerDied) -> WorkerDied:
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    # Processes that are not forked run the main program's file again, unless the program has a name to be imported by.
+    if error.exitcode == 1 and path and getattr(main, "__spec__", None) is None and not os.path.exists(path):
+        error.add_note(
+            f"A process that is not forked reads the main program again, and there is no file {path!r} to read: "
+            "put the program into a file, or use the start method 'fork'."
+        )
+    return error
 
 
 def without_our_frames(error: BaseException) -> BaseException:
