@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import linecache
 import os
 import signal
@@ -233,7 +234,7 @@ def from_outcome(
         "died_at_start": lambda: _died_at_start(WorkerDied(pid or 0, code, is_out_of_memory)),
         "timed_out": lambda: TaskTimeout(describe.task(task) or "a task", None, pid, with_source(line)),
         "initializer_failed": lambda: InitializerFailed(pid, cause),
-        "not_started": lambda: NoWorker(code, cause),
+        "not_started": lambda: _not_started(NoWorker(code, cause)),
         "cancelled": TaskCancelled,
         "terminated": PoolTerminated,
     }
@@ -241,15 +242,32 @@ def from_outcome(
 
 
 def _died_at_start(error: WorkerDied) -> WorkerDied:
+    if error.exitcode == 1:
+        explain_missing_program(error)
+    return error
+
+
+def _not_started(error: NoWorker) -> NoWorker:
+    if error.errno in (errno.ECONNREFUSED, errno.ECONNRESET):
+        # Nothing else connects to anything at a start: there is no forkserver.
+        explain_missing_program(error)
+    return error
+
+
+def explain_missing_program(error: BaseException) -> None:
+    """Say in a note that processes that are not forked cannot read the main program, if that is so.
+
+    Args:
+        error: what has come of it.
+    """
     main = sys.modules.get("__main__")
     path = getattr(main, "__file__", None)
     # Processes that are not forked run the main program's file again, unless the program has a name to be imported by.
-    if error.exitcode == 1 and path and getattr(main, "__spec__", None) is None and not os.path.exists(path):
+    if path and getattr(main, "__spec__", None) is None and not os.path.exists(path):
         error.add_note(
             f"A process that is not forked reads the main program again, and there is no file {path!r} to read: "
             "put the program into a file, or use the start method 'fork'."
         )
-    return error
 
 
 def without_our_frames(error: BaseException) -> BaseException:
