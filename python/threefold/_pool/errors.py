@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import linecache
 import os
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
@@ -229,14 +231,43 @@ def from_outcome(
     """
     makers: dict[str, Callable[[], BaseException]] = {
         "worker_died": lambda: WorkerDied(pid or 0, code, is_out_of_memory, describe.task(task)),
-        "died_at_start": lambda: WorkerDied(pid or 0, code, is_out_of_memory),
+        "died_at_start": lambda: _died_at_start(WorkerDied(pid or 0, code, is_out_of_memory)),
         "timed_out": lambda: TaskTimeout(describe.task(task) or "a task", None, pid, with_source(line)),
         "initializer_failed": lambda: InitializerFailed(pid, cause),
-        "not_started": lambda: NoWorker(code, cause),
+        "not_started": lambda: _not_started(NoWorker(code, cause)),
         "cancelled": TaskCancelled,
         "terminated": PoolTerminated,
     }
     return makers.get(kind, lambda: Error(f"a task did not return: {kind}"))()
+
+
+def _died_at_start(error: WorkerDied) -> WorkerDied:
+    if error.exitcode == 1:
+        explain_missing_program(error)
+    return error
+
+
+def _not_started(error: NoWorker) -> NoWorker:
+    if error.errno in (errno.ECONNREFUSED, errno.ECONNRESET):
+        # Nothing else connects to anything at a start: there is no forkserver.
+        explain_missing_program(error)
+    return error
+
+
+def explain_missing_program(error: BaseException) -> None:
+    """Say in a note that processes that are not forked cannot read the main program, if that is so.
+
+    Args:
+        error: what has come of it.
+    """
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    # Processes that are not forked run the main program's file again, unless the program has a name to be imported by.
+    if path and getattr(main, "__spec__", None) is None and not os.path.exists(path):
+        error.add_note(
+            f"A process that is not forked reads the main program again, and there is no file {path!r} to read: "
+            "put the program into a file, or use the start method 'fork'."
+        )
 
 
 def without_our_frames(error: BaseException) -> BaseException:

@@ -297,10 +297,13 @@ class Supervisor:
                 started = process
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        except BaseException:
+        except BaseException as error:
             if started is not None:
                 # Ctrl-C came meanwhile.
                 started.terminate()
+            elif isinstance(error, OSError | EOFError) and self._context.get_start_method() == "forkserver":
+                # The server itself has failed to read it.
+                errors.explain_missing_program(error)
             raise
         finally:
             for passage in passages:
