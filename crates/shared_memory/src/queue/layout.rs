@@ -93,9 +93,11 @@ impl Layout {
         Self { granule_count, data_word: table_end.next_multiple_of(HEADER_WORDS) }
     }
 
-    /// The layout for messages of `byte_cap` bytes in total: twice the room, because blocks come in powers of two.
+    /// The layout for messages of `byte_cap` bytes in total. Blocks come in powers of two: room for the largest that a
+    /// message may need, beside the half in which the others are.
     pub(super) fn for_byte_cap(byte_cap: u64) -> Self {
-        let granule_count = byte_cap.div_ceil(GRANULE_BYTES).saturating_mul(2).max(64);
+        let largest = byte_cap.div_ceil(GRANULE_BYTES).checked_next_power_of_two().unwrap_or(u64::MAX);
+        let granule_count = largest.saturating_mul(2).max(64);
         Self::new(usize::try_from(granule_count).unwrap_or(MOST_GRANULES).min(MOST_GRANULES))
     }
 
