@@ -79,6 +79,7 @@ class Supervisor:
         self._to_kill: dict[int, float] = {}
         self._memory = deaths.OutOfMemoryWatch()
         self._thread: Thread | None = None
+        self._has_begun = False
         self._dispatcher = Dispatcher(worker_count, on_demand, max_jobs_per_worker, errors.from_outcome)
         _supervisors.add(self)
         # The first processes are forked before there is a thread, which forking would not copy.
@@ -191,16 +192,22 @@ class Supervisor:
         """Wait until the workers of a closed pool have ended; return whether they have."""
         # An executor makes no calls after its shutdown whose arguments it has not read.
         self._dispatcher.join(self._start_arguments[2] == "pool")
-        if self._thread is None:
+        thread = self._thread
+        if thread is None:
             return True
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        thread.join(timeout)
+        if thread.is_alive():
+            return False
+        # Else it could be found among the threads as long as somebody has the pool, or nobody has collected it.
+        self._thread = None
+        return True
 
     def _begin(self) -> None:
         """Start the thread, if there is none yet."""
-        if self._thread is not None or not self._dispatcher.is_ours():
+        if self._has_begun or not self._dispatcher.is_ours():
             return
         self._obey(self._dispatcher.commands())
+        self._has_begun = True
         self._thread = Thread(target=self._supervise, name="threefold pool", daemon=True)
         self._thread.start()
 
@@ -359,4 +366,5 @@ class Supervisor:
         self._processes.clear()
         self._to_kill.clear()
         self._thread = None
+        self._has_begun = False
         self._dispatcher.abandon()

@@ -4,6 +4,10 @@
 //! It carries, and decides nothing: what a job or a report is, and what follows from it, is the business of those at its
 //! ends.
 
+/// What words in a region are. The models of `tests/loom` compile the protocols with loom's in their place.
+mod atomic {
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering, fence};
+}
 mod attention;
 mod error;
 mod layout;

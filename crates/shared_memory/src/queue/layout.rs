@@ -44,6 +44,8 @@ pub(super) const TOP: usize = 23;
 pub(super) const HELD_LIST: usize = 24;
 /// When the queue was last tidied, in nanoseconds of the monotonic clock.
 pub(super) const TIDIED_AT: usize = 25;
+/// When somebody was last through with a long message in an empty queue, in the same.
+pub(super) const RESTED_AT: usize = 26;
 
 /// Rung when a message was put.
 pub(super) const FILLED_BELL_WORD: usize = 32;
