@@ -17,7 +17,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyType};
 
 pub(crate) use buffers::{
-    Exported, bytes_read, install_buffer, new_bytearray, new_bytes, read_into, slice_of, source_of,
+    Exported, bytes_read, install_buffer, is_ours_alone, new_bytearray, new_bytes, read_into, refilled_bytearray,
+    slice_of, source_of,
 };
 
 /// The answer of a fast method.

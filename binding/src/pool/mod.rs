@@ -13,6 +13,7 @@ mod results;
 mod scheduler;
 mod sending;
 mod sleep;
+mod spares;
 mod state;
 mod worker;
 
