@@ -21,6 +21,12 @@ pub(crate) use buffers::{
     slice_of, source_of,
 };
 
+/// Whether this is the interpreter that the process began with.
+pub(crate) fn is_main_interpreter(_py: Python<'_>) -> bool {
+    // SAFETY: attached, so there is a current interpreter; the two are only compared.
+    unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() }
+}
+
 /// The answer of a fast method.
 pub(crate) enum Fast {
     /// `None`.

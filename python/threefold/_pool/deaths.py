@@ -12,8 +12,8 @@ DUMP_NAME = "threefold-traceback"
 # Longer than a process needs to write where it is, shorter than anybody minds; seconds.
 _DUMP_PATIENCE_S = 0.1
 
-# Whole lines only: one may be read while it is written.
-_FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)\n', re.MULTILINE)
+# Whole lines only: one may be read while it is written. Not compiled before it is needed, which it is in few pools.
+_FRAME = r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)\n'
 _OURS = os.path.dirname(__file__)
 
 
@@ -51,7 +51,7 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def _innermost(text: str) -> str | None:
-    for frame in _FRAME.finditer(text):
+    for frame in re.finditer(_FRAME, text, re.MULTILINE):
         if not frame["file"].startswith(_OURS):
             return f"{frame['file']}:{frame['line']} in {frame['function']}"
     return None

@@ -21,9 +21,8 @@ import weakref
 from collections.abc import Iterable, Sequence
 from multiprocessing import process
 
-from threefold._pool import deaths, errors, functions, life_line, reader, worker
-from threefold._thread import Thread
-from threefold._threefold import Dispatcher
+from threefold._pool import deaths, functions, life_line, worker
+from threefold._threefold import Dispatcher, Event
 
 # Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
 TYPE_CHECKING = False
@@ -44,6 +43,13 @@ def _forget_all() -> None:
 
 # Not that of `multiprocessing`, which a child of `os.fork()` does not call.
 os.register_at_fork(after_in_child=_forget_all)
+
+
+def _from_outcome(*outcome: Any) -> BaseException:
+    """Return the error of a task that did not return; what the errors are derived from is loaded with the first one."""
+    from threefold._pool.errors import from_outcome
+
+    return from_outcome(*outcome)
 
 
 class Supervisor:
@@ -78,8 +84,10 @@ class Supervisor:
         self._processes: dict[int, Any] = {}
         self._to_kill: dict[int, float] = {}
         self._memory = deaths.OutOfMemoryWatch()
-        self._thread: Thread | None = None
-        self._dispatcher = Dispatcher(worker_count, on_demand, max_jobs_per_worker, errors.from_outcome)
+        self._thread: threading.Thread | None = None
+        # A wait for the thread is a wait for this: it can be seen and interrupted.
+        self._is_over = Event()
+        self._dispatcher = Dispatcher(worker_count, on_demand, max_jobs_per_worker, _from_outcome)
         _supervisors.add(self)
         # The first processes are forked before there is a thread, which forking would not copy.
         self._start_first()
@@ -104,7 +112,7 @@ class Supervisor:
         """Have a function called by a worker; return the number of the job.
 
         Raises:
-            errors.Refused: the pool takes no more.
+            Refused: the pool takes no more.
         """
         job = self._dispatcher.add_call(ticket, (function, args, kwargs), timeout, retries)
         if self._is_on_demand:
@@ -142,7 +150,7 @@ class Supervisor:
             head: the first items of an iterable, which are not in it any more: `read_ahead` chunks.
 
         Raises:
-            errors.Refused: the pool takes no more.
+            Refused: the pool takes no more.
             Exception: the function cannot be pickled.
         """
         blob = functions.dumps(function)
@@ -151,6 +159,8 @@ class Supervisor:
             ticket, function, blob, sequence, chunksize, star, delivery, read_ahead, timeout, retries
         )
         if sequence is None:
+            from threefold._pool import reader
+
             reader.start(self._dispatcher, number, source, chunksize, head)
         self._begin()
         if self._is_on_demand:
@@ -193,7 +203,11 @@ class Supervisor:
         self._dispatcher.join(self._start_arguments[2] == "pool")
         if self._thread is None:
             return True
-        self._thread.join(timeout)
+        if self._thread is threading.current_thread():
+            raise RuntimeError("cannot join current thread")
+        if self._is_over.wait(timeout):
+            # It has nothing left to do but to end.
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _begin(self) -> None:
@@ -201,7 +215,7 @@ class Supervisor:
         if self._thread is not None or not self._dispatcher.is_ours():
             return
         self._obey(self._dispatcher.commands())
-        self._thread = Thread(target=self._supervise, name="threefold pool", daemon=True)
+        self._thread = threading.Thread(target=self._supervise, name="threefold pool", daemon=True)
         self._thread.start()
 
     def _start_first(self) -> None:
@@ -226,8 +240,11 @@ class Supervisor:
             self._start(number)
 
     def _supervise(self) -> None:
-        while not self._obey(self._dispatcher.turn(self._patience())):
-            self._press()
+        try:
+            while not self._obey(self._dispatcher.turn(self._patience())):
+                self._press()
+        finally:
+            self._is_over.set()
 
     def _obey(self, commands: Iterable[tuple[Any, ...]]) -> bool:
         """Do what the scheduler has decided; return whether that was the last."""
