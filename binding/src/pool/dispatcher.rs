@@ -396,6 +396,11 @@ impl Dispatcher {
         self.go_on(py);
     }
 
+    /// The wait status of a worker that somebody else has waited for; None where the kernel does not say.
+    fn status_after_wait(&self, worker: u64) -> Option<i32> {
+        self.with(|state| state.crew.get(&WorkerId(worker))?.watch.as_ref()?.status_after_wait())
+    }
+
     /// A worker's process has ended with this exit code (negative: a signal; None: not known).
     fn exited(&self, py: Python<'_>, worker: u64, code: Option<i32>, is_out_of_memory: bool) {
         self.bury(py, WorkerId(worker), exit(code, is_out_of_memory));

@@ -345,8 +345,7 @@ class Supervisor:
         self._to_kill.pop(number, None)
         if process is None:
             return
-        process.join(1)
-        code = process.exitcode
+        code = deaths.exit_code(process, lambda: self._dispatcher.status_after_wait(number))
         is_out_of_memory = code == -signal.SIGKILL and self._memory.has_killed()
         self._dispatcher.exited(number, code, is_out_of_memory)
 
