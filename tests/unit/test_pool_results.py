@@ -392,7 +392,7 @@ def test_a_time_limit_that_was_reached_is_named() -> None:
     [
         (
             errors.WorkerDied(12, -9, True, "f(5)"),
-            "worker process 12 died (SIGKILL, probably killed because memory ran out) while it ran f(5)",
+            "worker process 12 died (SIGKILL, probably killed because it needed too much memory) while it ran f(5)",
         ),
         (errors.WorkerDied(12, 3, False, "f(5)"), "worker process 12 died (exit code 3) while it ran f(5)"),
         (errors.WorkerDied(12, -99), "worker process 12 died (signal 99) before it took a task"),

@@ -396,6 +396,12 @@ impl Dispatcher {
         self.go_on(py);
     }
 
+    /// A worker has taken more memory than it may.
+    fn too_large(&self, py: Python<'_>, worker: u64) {
+        self.with(|state| state.tell(WorkerId(worker), WorkerEvent::TooLarge));
+        self.perform(py);
+    }
+
     /// The wait status of a worker that somebody else has waited for; None where the kernel does not say.
     fn status_after_wait(&self, worker: u64) -> Option<i32> {
         self.with(|state| state.crew.get(&WorkerId(worker))?.watch.as_ref()?.status_after_wait())

@@ -30,7 +30,7 @@ class WorkerDied(Error, BrokenProcessPool):
     Args:
         pid: the process.
         exitcode: its exit code, or the negative number of the signal that ended it; None if nobody knows.
-        is_out_of_memory: whether the kernel has probably killed it because memory ran out.
+        is_out_of_memory: whether it was probably killed because it needed too much memory.
         task: the call, shortened; None where it had not begun one.
     """
 
@@ -51,7 +51,7 @@ class WorkerDied(Error, BrokenProcessPool):
     def __str__(self) -> str:
         reason = _name_end(self.exitcode)
         if self.is_out_of_memory:
-            reason += ", probably killed because memory ran out"
+            reason += ", probably killed because it needed too much memory"
         doing = "before it took a task" if self.task is None else f"while it ran {self.task}"
         return f"worker process {self.pid} died ({reason}) {doing}"
 
@@ -183,7 +183,7 @@ def from_outcome(
         kind: what the engine says became of it.
         pid: the worker's process.
         code: its exit code, the negative number of a signal, or the system's error number.
-        is_out_of_memory: whether the kernel has probably killed it because memory ran out.
+        is_out_of_memory: whether it was probably killed because it needed too much memory.
         task: what it was to do.
         limit: seconds that it had, or None.
         line: where the task was: "file:line in function".

@@ -52,6 +52,14 @@ def _from_outcome(*outcome: Any) -> BaseException:
     return from_outcome(*outcome)
 
 
+def _memory_watch(limit_bytes: int | None) -> Any:
+    if limit_bytes is None:
+        return None
+    from threefold._pool.memory_watch import MemoryWatch
+
+    return MemoryWatch(limit_bytes)
+
+
 class Supervisor:
     """Runs a pool of processes.
 
@@ -62,7 +70,7 @@ class Supervisor:
         initializer: what each calls first.
         initargs: its arguments.
         max_jobs_per_worker: jobs after which a worker is replaced.
-        max_memory_per_worker: bytes of resident memory after which a worker is replaced.
+        max_memory_per_worker: bytes of resident memory after which a worker is replaced, or ended if it is at a task.
         style: "pool" or "executor": which standard class's details are kept.
     """
 
@@ -84,6 +92,8 @@ class Supervisor:
         self._processes: dict[int, Any] = {}
         self._to_kill: dict[int, float] = {}
         self._memory = deaths.OutOfMemoryWatch()
+        self._memory_watch = _memory_watch(max_memory_per_worker)
+        self._too_large: set[int] = set()
         self._thread: threading.Thread | None = None
         # A wait for the thread is a wait for this: it can be seen and interrupted.
         self._is_over = Event()
@@ -284,6 +294,8 @@ class Supervisor:
 
     def _enlist(self, number: int, process: Any) -> None:
         self._processes[number] = process
+        if self._memory_watch is not None:
+            self._memory_watch.add(number, process.pid)
         self._dispatcher.started(number, process.pid)
 
     def _launch(self, number: int) -> Any:
@@ -334,6 +346,8 @@ class Supervisor:
             process.terminate()
             self._to_kill[number] = time.monotonic() + _GRACE_S
             return
+        if reason == "too_large":
+            self._too_large.add(number)
         if reason == "timed_out" and job is not None and dump is not None:
             self._dispatcher.condemn(job)
             self._dispatcher.note_line(job, deaths.last_line(process.pid, dump, worker.DUMP_SIGNAL))
@@ -343,10 +357,13 @@ class Supervisor:
         """Find out how a worker ended."""
         process = self._processes.pop(number, None)
         self._to_kill.pop(number, None)
+        if self._memory_watch is not None:
+            self._memory_watch.remove(number)
         if process is None:
             return
         code = deaths.exit_code(process, lambda: self._dispatcher.status_after_wait(number))
-        is_out_of_memory = code == -signal.SIGKILL and self._memory.has_killed()
+        is_out_of_memory = code == -signal.SIGKILL and (number in self._too_large or self._memory.has_killed())
+        self._too_large.discard(number)
         self._dispatcher.exited(number, code, is_out_of_memory)
 
     def _read(self, wanted: Any, chunk_count: int) -> None:
@@ -354,12 +371,17 @@ class Supervisor:
         wanted.put(chunk_count)
 
     def _patience(self) -> float | None:
-        """Return in how many seconds a worker must be killed that did not end when asked to."""
-        if not self._to_kill:
-            return None
-        return max(0.0, min(self._to_kill.values()) - time.monotonic())
+        """Return in how many seconds it is time for `_press`."""
+        times = [max(0.0, deadline - time.monotonic()) for deadline in self._to_kill.values()]
+        if self._memory_watch is not None:
+            times.append(self._memory_watch.patience())
+        return min(times, default=None)
 
     def _press(self) -> None:
+        """End the workers that did not end when asked to, or that take too much memory."""
+        if self._memory_watch is not None:
+            for number in self._memory_watch.look():
+                self._dispatcher.too_large(number)
         now = time.monotonic()
         for number, deadline in list(self._to_kill.items()):
             if deadline <= now:

@@ -49,7 +49,8 @@ class Pool(PoolMaps, _StandardPool):
         initargs: its arguments.
         maxtasksperchild: calls (of a map: chunks) after which a process is replaced; None means never.
         context: the `multiprocessing` context that starts the processes.
-        max_memory_per_worker: bytes of resident memory after which a process is replaced, between two calls.
+        max_memory_per_worker: bytes of resident memory after which a process is replaced, between two calls; in the middle of
+            one it is killed if it has more for longer than a second or two.
         backend: "local", or "ray" or "dask" for the workers of a cluster.
         backend_options: what the cluster's engine takes beside.
 
