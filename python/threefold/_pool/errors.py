@@ -14,25 +14,16 @@ from concurrent.futures.process import BrokenProcessPool
 from threefold._errors import Error
 from threefold._pool import describe
 
-# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 __all__ = [
     "Error",
     "InitializerFailed",
     "NoWorker",
     "PoolTerminated",
-    "Refused",
     "RemoteError",
     "TaskCancelled",
     "TaskTimeout",
     "WorkerDied",
 ]
-
-
-_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class WorkerDied(Error, BrokenProcessPool):
@@ -41,7 +32,7 @@ class WorkerDied(Error, BrokenProcessPool):
     Args:
         pid: the process.
         exitcode: its exit code, or the negative number of the signal that ended it; None if nobody knows.
-        is_out_of_memory: whether the kernel has probably killed it because memory ran out.
+        is_out_of_memory: whether it was probably killed because it needed too much memory.
         task: the call, shortened; None where it had not begun one.
     """
 
@@ -62,7 +53,7 @@ class WorkerDied(Error, BrokenProcessPool):
     def __str__(self) -> str:
         reason = _name_end(self.exitcode)
         if self.is_out_of_memory:
-            reason += ", probably killed because memory ran out"
+            reason += ", probably killed because it needed too much memory"
         doing = "before it took a task" if self.task is None else f"while it ran {self.task}"
         return f"worker process {self.pid} died ({reason}) {doing}"
 
@@ -72,7 +63,7 @@ class TaskTimeout(Error, TimeoutError):
 
     Args:
         task: the call, shortened.
-        limit: seconds that it had; None where they are not known yet.
+        limit: seconds that it had; None where nobody knows.
         pid: the worker's process.
         line: the line of Python at which the task was: "file:line in function: source"; None if it did not say.
     """
@@ -90,7 +81,7 @@ class TaskTimeout(Error, TimeoutError):
 
     def __str__(self) -> str:
         place = f", which was at {self.line}," if self.line else ""
-        limit = "it may" if self.limit is None else f"{self.limit} s"
+        limit = "it may" if self.limit is None else f"{self.limit:g} s"
         return f"{self.task} took longer than {limit}; worker process {self.pid}{place} was ended"
 
 
@@ -178,43 +169,13 @@ class TaskCancelled(Error, CancelledError):
         super().__init__(message)
 
 
-class Refused(Exception):
-    """The engine takes no more calls.
-
-    Args:
-        reason: a sentence.
-        is_broken: whether that is because no worker can be had.
-        failure: why there is none, if the engine knows.
-    """
-
-    def __init__(self, reason: str, is_broken: bool = False, failure: BaseException | None = None) -> None:
-        super().__init__(reason, is_broken, failure)
-        self.reason = reason
-        self.is_broken = is_broken
-        self._failure = failure
-
-    def raise_failure(self) -> None:
-        """Raise why there is no worker, if the engine knows.
-
-        Raises:
-            BrokenProcessPool: that.
-        """
-        failure, self._failure, self.args = self._failure, None, ()
-        if failure is None:
-            return
-        try:
-            raise failure from failure.__cause__
-        finally:
-            # Its traceback holds this frame, and this it.
-            del failure
-
-
 def from_outcome(
     kind: str,
     pid: int | None,
     code: int | None,
     is_out_of_memory: bool,
-    task: tuple[Any, Any, tuple[int, int] | None] | None,
+    task: describe.Task | None,
+    limit: float | None,
     line: str | None,
     cause: BaseException | None,
 ) -> BaseException:
@@ -224,15 +185,16 @@ def from_outcome(
         kind: what the engine says became of it.
         pid: the worker's process.
         code: its exit code, the negative number of a signal, or the system's error number.
-        is_out_of_memory: whether the kernel has probably killed it because memory ran out.
-        task: a call, as the tuple of function, arguments and keyword arguments; or a function, its items and which of them.
+        is_out_of_memory: whether it was probably killed because it needed too much memory.
+        task: what it was to do.
+        limit: seconds that it had, or None.
         line: where the task was: "file:line in function".
         cause: what the initializer raised.
     """
     makers: dict[str, Callable[[], BaseException]] = {
         "worker_died": lambda: WorkerDied(pid or 0, code, is_out_of_memory, describe.task(task)),
         "died_at_start": lambda: _died_at_start(WorkerDied(pid or 0, code, is_out_of_memory)),
-        "timed_out": lambda: TaskTimeout(describe.task(task) or "a task", None, pid, with_source(line)),
+        "timed_out": lambda: TaskTimeout(describe.task(task) or "a task", limit, pid, with_source(line)),
         "initializer_failed": lambda: InitializerFailed(pid, cause),
         "not_started": lambda: _not_started(NoWorker(code, cause)),
         "cancelled": TaskCancelled,
@@ -268,14 +230,6 @@ def explain_missing_program(error: BaseException) -> None:
             f"A process that is not forked reads the main program again, and there is no file {path!r} to read: "
             "put the program into a file, or use the start method 'fork'."
         )
-
-
-def without_our_frames(error: BaseException) -> BaseException:
-    """Return an error whose traceback begins where the program's own code does: our frames hold whom it is given to."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_OURS):
-        traceback = traceback.tb_next
-    return error.with_traceback(traceback)
 
 
 def with_source(place: str | None) -> str | None:

@@ -24,4 +24,5 @@ pub use threefold_shared_memory::ring::{Frame, RingDamage, RingError};
 pub use threefold_shared_memory::{Driver, Nap, Plain, SLICE, Woke};
 pub use threefold_sys::pipe::{Doorbell, DoorbellRinger};
 pub use threefold_sys::source::Source;
+pub use threefold_sys::target::{Filled, Target};
 pub use worker::WorkerEnd;
