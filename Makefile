@@ -40,7 +40,7 @@ python: ## the Python tests on every Python found
 rust: ## the tests of the crates that know nothing of Python
 	@$(GATE) rust
 
-loom: ## the models of the wait protocol, all interleavings
+loom: ## the models of the wait protocol and of a pool's links, all interleavings
 	@$(GATE) loom
 
 seeded-bugs: ## plant known bugs, which the models must find

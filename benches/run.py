@@ -107,6 +107,8 @@ def main() -> int:
             for case in cases:
                 print(f"{program}\t{case.name}\t{case.unit}\t{', '.join(case.peers)}")
         return 0
+    # Packages that were installed come compiled; a source tree is compiled by its first sample, not by each.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if options.quick:
         os.environ["THREEFOLD_BENCH_QUICK"] = "1"
         sampling.IS_QUICK = True

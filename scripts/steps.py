@@ -35,12 +35,7 @@ LOOM = {
     "CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS": "true",
     "LOOM_MAX_PREEMPTIONS": os.environ.get("LOOM_MAX_PREEMPTIONS", "3"),
 }
-MODELS = [
-    *("--package", "threefold-wait"),
-    *("--package", "threefold-sync"),
-    *("--package", "threefold-event-loop"),
-    *("--test", "loom"),
-]
+MODELS = [f"--package=threefold-{name}" for name in ("wait", "sync", "event-loop", "pool")] + ["--test", "loom"]
 # What clippy and rustdoc compile the binding for.
 FOR_THIS_PYTHON = {"PYO3_PYTHON": sys.executable}
 
@@ -95,7 +90,7 @@ def rust() -> Iterator[Step]:
 
 
 def loom() -> Iterator[Step]:
-    """Exhaust the interleavings of the wait protocol, and show that the models can fail."""
+    """Exhaust the interleavings of the wait protocol and of a pool's links, and show that the models can fail."""
     yield Step("loom", "loom models", [CARGO, "test", "--quiet", "--release", *MODELS], LOOM)
     yield Step("seeded-bugs", "seeded bugs", [sys.executable, "scripts/seeded_bugs.py"])
 

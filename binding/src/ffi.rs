@@ -18,8 +18,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyType};
 
 pub(crate) use buffers::{
-    Exported, bytes_read, install_buffer, new_bytearray, new_bytes, read_into, slice_of, source_of,
+    Exported, bytes_read, install_buffer, is_ours_alone, new_bytearray, new_bytes, read_into, refilled_bytearray,
+    slice_of, source_of,
 };
+
+/// Whether this is the interpreter that the process began with.
+pub(crate) fn is_main_interpreter(_py: Python<'_>) -> bool {
+    // SAFETY: attached, so there is a current interpreter; the two are only compared.
+    unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() }
+}
 
 /// The answer of a fast method.
 pub(crate) enum Fast {

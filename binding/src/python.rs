@@ -22,6 +22,8 @@ imported! {
     full = "queue", "Full";
     /// `queue.ShutDown`, or ours where there is none.
     shut_down = "threefold.queue", "ShutDown";
+    /// `threefold.OwnerDied`.
+    owner_died = "threefold._errors", "OwnerDied";
     /// `threading.BrokenBarrierError`.
     broken_barrier_error = "threading", "BrokenBarrierError";
     /// The table of live `threading.Thread` objects by identifier.
@@ -84,4 +86,13 @@ pub(crate) fn error(class: PyResult<&Bound<'_, PyAny>>) -> PyErr {
 /// A class method `__class_getitem__` for classes that take item types: `Queue[int]`.
 pub(crate) fn generic_alias<'py>(class: &Bound<'py, PyType>, item: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     class.py().import("types")?.getattr("GenericAlias")?.call1((class, item))
+}
+
+/// `error`, which was raised when `earlier` had happened, as Python shows it.
+pub(crate) fn in_view_of(py: Python<'_>, error: PyErr, earlier: Option<&PyErr>) -> PyErr {
+    if let Some(earlier) = earlier {
+        // Only the traceback would be poorer.
+        let _shown = error.value(py).setattr(intern!(py, "__context__"), earlier.value(py));
+    }
+    error
 }

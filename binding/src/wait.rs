@@ -162,7 +162,7 @@ impl Progress {
             timer.call_method0(py, "cancel")?;
         }
         match waiting.kept {
-            Some(error) => Err(error),
+            Some(error) => Err(python::in_view_of(py, error, result.as_ref().err())),
             None => result.map(Err),
         }
     }

@@ -8,7 +8,7 @@ The package is a pytest plugin too, of which there is nothing to rewrite: PYTEST
 """
 
 from threefold._activate import install, is_active, uninstall
-from threefold._errors import Error
+from threefold._errors import Error, OwnerDied
 
 # Type checkers take this as true; at run time the engine is loaded when it is first needed.
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Error",
     "InitializerFailed",
+    "OwnerDied",
     "TaskTimeout",
     "Wait",
     "WorkerDied",

@@ -16,8 +16,7 @@ from time import monotonic
 
 from threefold._pool import checks
 from threefold._pool.call_future import CallFuture
-from threefold._pool.errors import Refused, TaskCancelled, without_our_frames
-from threefold._pool.seam import LOCAL, open_supervisor
+from threefold._pool.seam import LOCAL, Refused, open_supervisor, without_our_frames
 from threefold._pool.streams import Stream
 from threefold._pool.views import End, Processes
 from threefold._threefold import RLock
@@ -44,7 +43,8 @@ class ProcessPoolExecutor(_standard.ProcessPoolExecutor):
         initializer: what each process calls first; if it raises, the executor is broken.
         initargs: its arguments.
         max_tasks_per_child: calls after which a process is replaced; not with the start method "fork".
-        max_memory_per_worker: bytes of resident memory after which a process is replaced, between two calls.
+        max_memory_per_worker: bytes of resident memory after which a process is replaced, between two calls; in the middle of
+            one it is killed if it has more for longer than a second or two.
         task_timeout: seconds that a call (of `map`: a chunk) may take before its process is ended.
         task_retries: how often a call is made again after its process has died.
 
@@ -103,7 +103,7 @@ class ProcessPoolExecutor(_standard.ProcessPoolExecutor):
             supervisor = self._open()
             number = self._queue_count
             self._queue_count = number + 1
-            future = CallFuture(supervisor, self._pending_work_items, number, self._limits["timeout"])
+            future = CallFuture(supervisor, self._pending_work_items, number)
             try:
                 future._job = supervisor.call(future, fn, args, kwargs, **self._limits)
             except Refused as refused:
@@ -141,7 +141,6 @@ class ProcessPoolExecutor(_standard.ProcessPoolExecutor):
         source: Any = zip(*iterables, strict=False)
         head = list(source if read_ahead is None else islice(source, read_ahead * chunksize))
         stream = _Results(None)
-        stream.limit = self._limits["timeout"]
         if read_ahead is None or len(head) < read_ahead * chunksize:
             source, head = head, []
             read_ahead = max(1, -(-len(source) // chunksize))
@@ -258,6 +257,8 @@ class ProcessPoolExecutor(_standard.ProcessPoolExecutor):
         # As many as there are workers run, or are about to: these are made, as those in the standard executor's queue are.
         for future in list(self._pending_work_items.values())[self._max_workers :]:
             future.cancel()
+        from threefold._pool.errors import TaskCancelled
+
         for map_number, stream in list(self._maps.items()):
             self._supervisor.leave(map_number, cancel=True)
             stream._end_map(TaskCancelled())

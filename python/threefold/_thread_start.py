@@ -7,7 +7,6 @@ quarter of the time of starting and joining a thread; that is why it is not done
 
 from __future__ import annotations
 
-import contextvars
 import sys
 import threading as _standard
 from _thread import allocate_lock, get_ident, get_native_id
@@ -97,6 +96,9 @@ if _has_handles:
     def _launch(self: Any) -> None:
         if _has_contexts and self._context is None:
             inherits = getattr(sys.flags, "thread_inherit_context", False)
+            # Before Python 3.14 no thread needs it.
+            import contextvars
+
             self._context = contextvars.copy_context() if inherits else contextvars.Context()
         _standard._start_joinable_thread(self._bootstrap, handle=getattr(self, _handle_name), daemon=self.daemon)
 

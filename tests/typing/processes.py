@@ -31,3 +31,12 @@ def kept(manager: managers.SyncManager, memory: shared_memory.SharedMemory) -> N
     assert_type(memory.name, str)
     manager.shutdown()
     assert_type(multiprocessing.cpu_count(), int)
+
+
+def told(lock: synchronize.Lock) -> None:
+    assert_type(multiprocessing.Condition(owner_died="raise"), synchronize.Condition)
+    assert_type(multiprocessing.BoundedSemaphore(2, owner_died="inherit"), synchronize.BoundedSemaphore)
+    try:
+        lock.acquire()
+    except multiprocessing.OwnerDied as error:
+        assert_type((error.pid, error.held), tuple[int, str])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import ctypes
 import pickle
 from typing import Any, NoReturn
 
@@ -48,6 +49,19 @@ def double_all(numbers: array.array[float]) -> array.array[float]:
 def use_buffers(thing: Buffered) -> tuple[int, Buffered]:
     """Look at what was received, and return it."""
     return sum(memoryview(thing.content)), Buffered(bytearray(thing.content))
+
+
+def fill(thing: Buffered, keeps: bool) -> tuple[int, set[int]]:
+    """Overwrite what was received with its first byte plus one; return where it lay, and what is in all that was kept."""
+    view = memoryview(thing.content)
+    view[:] = bytes([view[0] + 1]) * len(view)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(thing.content))
+    if keeps:
+        kept.append(thing.content)
+    return address, {byte for content in kept for byte in set(content)}
+
+
+kept: list[Any] = []
 
 
 def put_a_megabyte(queue: Any) -> None:

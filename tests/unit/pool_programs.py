@@ -218,5 +218,11 @@ def eat(size_bytes: int) -> int:
     return os.getpid()
 
 
+def eat_and_wait(size_bytes: int) -> None:
+    """Keep memory, and return no more."""
+    eat(size_bytes)
+    signal.pause()
+
+
 kept: list[bytes] = []
 records: dict[str, int] = {}

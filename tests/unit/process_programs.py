@@ -11,6 +11,8 @@ from multiprocessing import shared_memory
 from pathlib import Path
 from typing import Any
 
+from threefold import OwnerDied
+
 LIMIT_S = 20.0
 # What lets a program end itself at any moment, and with which exit code.
 EXIT_SIGNAL = signal.SIGUSR1
@@ -30,6 +32,39 @@ def hold(lock: Any, is_held: Any) -> None:
     assert lock.acquire(True, LIMIT_S)
     is_held.set()
     time.sleep(LIMIT_S)
+
+
+def take_or_be_told(lock: Any, answers: Any) -> None:
+    """Take the lock once, and say how that went, with the number of the dead owner if one was told of."""
+    try:
+        with lock:
+            answers.put("had")
+    except OwnerDied as error:
+        answers.put(error.pid)
+
+
+def notify_and_die(condition: Any) -> None:
+    """End with the lock of a condition, after a notification."""
+    condition.acquire()
+    condition.notify()
+    os._exit(OWN_EXIT)
+
+
+def interrupt_and_die(condition: Any, was_interrupted: Any) -> None:
+    """Notify, interrupt the parent, which waits for the lock, and end with the lock once it was interrupted."""
+    condition.acquire()
+    condition.notify()
+    os.kill(os.getppid(), EXIT_SIGNAL)
+    assert was_interrupted.wait(LIMIT_S)
+    os._exit(OWN_EXIT)
+
+
+def die_when_told(lock: Any, is_held: Any, may_die: Any) -> None:
+    """End with the lock, at the moment that somebody else chooses."""
+    lock.acquire()
+    is_held.set()
+    assert may_die.wait(LIMIT_S)
+    os._exit(OWN_EXIT)
 
 
 def add(lock: Any, path: str, rounds: int) -> None:

@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from threefold import OwnerDied
+
 TASK_COUNT = 4
 LIMIT_S = 20.0
 READY = "ready"
@@ -58,6 +60,19 @@ def take_and_release(lock: Any, is_over: Any) -> None:
     while not is_over.is_set():
         with lock:
             pass
+
+
+def take_or_be_told_in_a_task(lock: Any, answers: Any) -> None:
+    """Take the lock once in a task, and say how that went, with the number of the dead owner if one was told of."""
+
+    async def take() -> None:
+        try:
+            async with lock:
+                answers.put("had")
+        except OwnerDied as error:
+            answers.put(error.pid)
+
+    asyncio.run(take())
 
 
 def get_and_answer(queue: Any, answers: Any) -> None:

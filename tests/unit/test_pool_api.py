@@ -316,6 +316,9 @@ def test_a_call_that_takes_too_long_is_ended_and_named(pool: Any) -> None:
         pool.map(programs.sleep_long, [1], timeout=0.1)
     with pytest.raises(multiprocessing.TaskTimeout, match=r"took longer than 0\.1 s"):
         next(pool.imap(programs.sleep_long, [1], timeout=0.1))
+    with pytest.raises(multiprocessing.TaskTimeout) as caught:
+        pool.starmap(time.sleep, [(60,)], timeout=0.25)
+    assert (caught.value.task, caught.value.limit) == ("sleep(60)", 0.25)
 
 
 def test_a_failing_initializer_is_reported_to_all_calls(make: Any) -> None:

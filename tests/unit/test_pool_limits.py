@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from threefold import Error, multiprocessing
+from threefold._pool import memory_watch
 from threefold._pool.errors import NoWorker
 from threefold.futures import ProcessPoolExecutor
 
@@ -159,6 +160,40 @@ def test_a_worker_that_has_grown_too_large_is_replaced(fork: Any, make_pool: Any
     rig.until_gone([first], rig.LIMIT_S)
     second = pool.apply(programs.pid)
     assert {pool.apply(programs.pid) for _ in range(20)} == {second} != {first}
+
+
+def test_a_call_that_takes_more_memory_than_it_may_is_ended(fork: Any, make_pool: Any) -> None:
+    resident = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    pool = make_pool(fork, 2, max_memory_per_worker=resident + 100 * 2**20)
+    greedy = pool.apply_async(programs.eat_and_wait, (200 * 2**20,))
+    others = [pool.apply_async(programs.same, (number,)) for number in range(100)]
+    error = fails_with(multiprocessing.WorkerDied, lambda: greedy.get(rig.LIMIT_S))
+    assert (error.is_out_of_memory, error.signal) == (True, signal.SIGKILL)
+    assert error.task == f"eat_and_wait({200 * 2**20})"
+    assert [other.get(rig.LIMIT_S) for other in others] == list(range(100))
+    assert pool.map(programs.same, range(20), 1) == list(range(20))
+
+
+def test_only_what_grows_and_stays_too_large_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory_watch, "PERIOD_S", 0)
+    forked_large = memory_watch.MemoryWatch(1)
+    forked_large.add(0, os.getpid())
+    assert [forked_large.look() for _ in range(3)] == [[], [], []]
+    sizes = iter([1, 3, 2, 3, 3, 3])
+    monkeypatch.setattr(memory_watch, "_resident_bytes", lambda _pid: next(sizes))
+    watch = memory_watch.MemoryWatch(2)
+    watch.add(7, os.getpid())
+    assert [watch.look() for _ in range(4)] == [[], [], [], [7]]
+    watch.remove(7)
+    assert watch.look() == []
+
+
+def test_between_two_looks_nothing_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = memory_watch.MemoryWatch(2**60)
+    watch.add(7, os.getpid())
+    monkeypatch.setattr(memory_watch, "_resident_bytes", lambda _pid: pytest.fail("it has looked"))
+    assert watch.look() == []
+    assert 0 < watch.patience() <= memory_watch.PERIOD_S
 
 
 def test_two_hundred_workers_for_two_hundred_tasks(fork: Any, make_pool: Any, tmp_path: Path) -> None:

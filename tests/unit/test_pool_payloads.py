@@ -52,6 +52,23 @@ def test_an_array_goes_there_and_back_and_can_be_changed(context: Any, make_pool
     assert (returned[0], numbers[1]) == (7.0, 1.0)
 
 
+def test_a_buffer_that_nobody_holds_is_used_for_the_next_call(fork: Any, make_pool: Any) -> None:
+    pool = make_pool(fork, 1)
+
+    def fill(content: bytes, *, keeps: bool = False) -> Any:
+        return pool.apply(payloads.fill, (payloads.Buffered(bytearray(content)), keeps))
+
+    assert len({fill(bytes([number]) * MIB)[0] for number in range(20)}) == 1
+    first = fill(b"\x20" * MIB, keeps=True)
+    second = fill(b"\x30" * MIB, keeps=True)
+    assert (first[1], second[1]) == ({0x21}, {0x21, 0x31})
+    assert fill(b"\x40" * MIB)[1] == {0x21, 0x31}
+    # Also of another length, and of two at once.
+    assert fill(b"\x50" * (MIB - 1))[1] == {0x21, 0x31}
+    pair = [(payloads.Buffered(bytearray(b"\x60" * MIB)), True), (payloads.Buffered(bytearray(b"\x70" * MIB)), True)]
+    assert pool.starmap(payloads.fill, pair, 2)[1][1] == {0x21, 0x31, 0x61, 0x71}
+
+
 def test_buffers_travel_beside_the_pickle(context: Any, make_pool: Any) -> None:
     total, returned = make_pool(context).apply(payloads.use_buffers, (payloads.Buffered(b"\x01" * MIB),))
     assert total == MIB

@@ -380,18 +380,8 @@ def test_a_call_that_runs_cannot_be_cancelled(pool: FakePool) -> None:
     assert future.result() == 5
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda pool: ApplyResult(pool, None, None),
-        lambda pool: CallFuture(pool._supervisor, {}, 0),
-    ],
-)
-def test_a_time_limit_that_was_reached_is_named(pool: FakePool, make: Any) -> None:
-    result = make(pool)
-    result._limit = 0.5
-    result._end(False, errors.TaskTimeout("f(5)", None, 12, "app.py:3 in f: x = 1"))
-    error = result._value if isinstance(result, ApplyResult) else result.exception()
+def test_a_time_limit_that_was_reached_is_named() -> None:
+    error = errors.TaskTimeout("f(5)", 0.5, 12, "app.py:3 in f: x = 1")
     assert str(error) == (
         "f(5) took longer than 0.5 s; worker process 12, which was at app.py:3 in f: x = 1, was ended"
     )
@@ -402,7 +392,7 @@ def test_a_time_limit_that_was_reached_is_named(pool: FakePool, make: Any) -> No
     [
         (
             errors.WorkerDied(12, -9, True, "f(5)"),
-            "worker process 12 died (SIGKILL, probably killed because memory ran out) while it ran f(5)",
+            "worker process 12 died (SIGKILL, probably killed because it needed too much memory) while it ran f(5)",
         ),
         (errors.WorkerDied(12, 3, False, "f(5)"), "worker process 12 died (exit code 3) while it ran f(5)"),
         (errors.WorkerDied(12, -99), "worker process 12 died (signal 99) before it took a task"),
@@ -430,17 +420,19 @@ def test_a_death_by_signal_and_one_by_exit_are_told_apart() -> None:
 
 
 def test_the_engine_is_given_the_error_of_each_outcome() -> None:
-    call = ((max, (1, 2), {"key": abs}), None, None)
-    died = errors.from_outcome("worker_died", 12, -9, False, call, None, None)
+    call = ((max, (1, 2), {"key": abs}), None, None, False)
+    died = errors.from_outcome("worker_died", 12, -9, False, call, None, None, None)
     assert died.task == "max(1, 2, key=<built-in function abs>)"
-    late = errors.from_outcome("timed_out", 12, -9, False, (abs, [4, 5, 6], (1, 2)), f"{__file__}:1 in f", None)
-    assert (late.task, late.line) == ("abs(5)", f'{__file__}:1 in f: """{__doc__}"""')
+    chunk = (abs, [4, 5, 6], (1, 2), False)
+    late = errors.from_outcome("timed_out", 12, -9, False, chunk, 0.5, f"{__file__}:1 in f", None)
+    assert (late.task, late.limit, late.line) == ("abs(5)", 0.5, f'{__file__}:1 in f: """{__doc__}"""')
     cause = KeyError("x")
     cause.__cause__ = standard.RemoteTraceback("there")
-    failed = errors.from_outcome("initializer_failed", 12, None, False, None, None, cause)
+    failed = errors.from_outcome("initializer_failed", 12, None, False, None, None, None, cause)
     assert (failed.reason, failed.__cause__) == (cause, cause.__cause__)
     kinds = [
-        type(errors.from_outcome(kind, None, None, False, None, None, None)) for kind in ("cancelled", "terminated")
+        type(errors.from_outcome(kind, None, None, False, None, None, None, None))
+        for kind in ("cancelled", "terminated")
     ]
     assert kinds == [errors.TaskCancelled, errors.PoolTerminated]
 
@@ -457,7 +449,9 @@ def test_a_call_is_described_in_few_words_whatever_its_arguments_are() -> None:
     assert len(describe.call(max, ["some words " * 9] * 100)) <= 120
     assert describe.chunk(abs, range(10, 20)) == "abs for 10 items, from 10 to 19"
     assert describe.task(None) is None
-    assert describe.task((abs, [], (3, 4))) is None
+    assert describe.task((abs, [], (3, 4), False)) is None
+    assert describe.task((max, [(1, 2), (3, 4)], (1, 2), True)) == "max(3, 4)"
+    assert describe.task((max, [(1, 2), (3, 4)], None, True)) == "max for 2 items, from (1, 2) to (3, 4)"
 
 
 class Terminal(io.StringIO):

@@ -34,6 +34,30 @@ def test_an_idle_worker_that_is_killed_is_replaced(context: Any, make_pool: Any,
         assert victim not in rig.workers_at_once(pool, tmp_path)
 
 
+def test_how_a_worker_ended_is_known_though_the_program_has_waited_for_it(fork: Any, make_pool: Any) -> None:
+    def reap(*_: object) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+
+    before = signal.signal(signal.SIGCHLD, reap)
+    try:
+        pool = make_pool(fork, 1)
+        codes = []
+        for _ in range(10):
+            with pytest.raises(multiprocessing.WorkerDied) as caught:
+                pool.apply(os._exit, (7,))
+            codes.append(caught.value.exitcode)
+        pool.terminate()
+        pool.join()
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+    # Before Linux 6.15 it is lost if the program is the first to ask.
+    version = tuple(int(part) for part in os.uname().release.split(".")[:2])
+    assert set(codes) == {7} if version >= (6, 15) else set(codes) <= {7, None}
+    assert not [child for child in multiprocessing.active_children() if "PoolWorker" in child.name]
+
+
 def test_all_idle_workers_may_be_killed_at_once(fork: Any, make_pool: Any, tmp_path: Path) -> None:
     pool = make_pool(fork, 4)
     for _ in range(5):

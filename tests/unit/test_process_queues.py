@@ -263,6 +263,15 @@ def test_a_queue_takes_no_more_memory_than_it_may(context: Any) -> None:
         context.JoinableQueue(max_bytes=0)
 
 
+@pytest.mark.parametrize("cap", [2**20, 6_291_493, 10_000_000])
+def test_one_message_may_take_nearly_all_that_a_queue_may_hold(context: Any, cap: int) -> None:
+    queue = context.Queue(max_bytes=cap)
+    for share in (0.5, 0.66, 0.75, 0.9, 0.95):
+        queue.put(1)
+        queue.put(b"x" * int(cap * share))
+        assert (queue.get(), len(queue.get())) == (1, int(cap * share))
+
+
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 

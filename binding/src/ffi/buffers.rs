@@ -59,6 +59,25 @@ where
     }
 }
 
+/// Whether nobody else has an object, nor its buffer; not known, and so false, where threads run without the interpreter's lock.
+pub(crate) fn is_ours_alone(object: &Bound<'_, PyByteArray>) -> bool {
+    // SAFETY: attached, and the object lives. Who has its buffer has a reference, too.
+    cfg!(not(Py_GIL_DISABLED)) && unsafe { ffi::Py_REFCNT(object.as_ptr()) } == 1
+}
+
+/// A `bytearray` that nobody else has, with content that `fill` writes.
+pub(crate) fn refilled_bytearray<'py, F>(object: Bound<'py, PyByteArray>, fill: F) -> PyResult<Bound<'py, PyByteArray>>
+where
+    F: for<'one> FnOnce(Target<'one>) -> PyResult<Filled<'one>>,
+{
+    if !is_ours_alone(&object) {
+        return new_bytearray(object.py(), object.len(), fill);
+    }
+    // SAFETY: nobody else has it, nor gets it until it is returned; it has as many bytes.
+    let _proof = fill(unsafe { Target::new(ffi::PyByteArray_AsString(object.as_ptr()).cast(), object.len()) })?;
+    Ok(object)
+}
+
 /// A class whose instances have bytes that others may look at in place, but not write to.
 pub(crate) trait Exported: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
     /// The bytes: always the same ones, for as long as the instance lives.

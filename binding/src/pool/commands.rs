@@ -36,6 +36,7 @@ impl Command {
                 let name = match reason {
                     KillReason::TimedOut(_) => "timed_out",
                     KillReason::Cancelled(_) => "cancelled",
+                    KillReason::TooLarge => "too_large",
                     KillReason::GraceOver => "grace_over",
                     KillReason::Terminated => "terminated",
                 };

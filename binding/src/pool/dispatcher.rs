@@ -36,6 +36,8 @@ pub(crate) struct Dispatcher {
     doorbell: Doorbell,
     ringer: DoorbellRinger,
     worker_count: usize,
+    /// How much may be on the way to a worker, or from it.
+    capacity_bytes: usize,
     /// The process whose children the workers are.
     process: u32,
     pub(super) from_outcome: Py<PyAny>,
@@ -122,7 +124,8 @@ impl Dispatcher {
         let ringer = DoorbellRinger::attach(doorbell.write_descriptor().as_raw_fd())?;
         let state = Mutex::new(State::new(Scheduler::new(options, Instant::now())));
         let process = std::process::id();
-        Ok(Self { state, doorbell, ringer, worker_count, process, from_outcome })
+        let capacity_bytes = default_capacity_bytes();
+        Ok(Self { state, doorbell, ringer, worker_count, capacity_bytes, process, from_outcome })
     }
 
     /// Adds a call, the tuple of a function, its arguments and its keyword arguments; returns the job's number.
@@ -136,13 +139,8 @@ impl Dispatcher {
     ) -> PyResult<u64> {
         self.check()?;
         let options = options::job_options(timeout, retries)?;
-        let job = Job {
-            work: Work::Call { ticket, call },
-            value: None,
-            line: None,
-            is_announced: options.timeout.is_some(),
-            is_condemned: false,
-        };
+        let job =
+            Job { work: Work::Call { ticket, call }, value: None, line: None, limit_s: timeout, is_condemned: false };
         let added = self.with(|state| match state.scheduler.add_job(Instant::now(), options) {
             Ok(id) => {
                 state.jobs.insert(id, job);
@@ -195,7 +193,7 @@ impl Dispatcher {
                 ticket,
                 function,
                 is_star,
-                is_announced: job.timeout.is_some(),
+                limit_s: timeout,
                 source,
                 chunk_size: chunk_size.max(1),
                 results,
@@ -247,7 +245,7 @@ impl Dispatcher {
                     let items = Items::Range(0, 0);
                     let value = Some(Value { is_success: false, object });
                     let work = Work::Chunk { map: id, items };
-                    state.jobs.insert(job, Job { work, value, line: None, is_announced: false, is_condemned: false });
+                    state.jobs.insert(job, Job { work, value, line: None, limit_s: None, is_condemned: false });
                 }
                 (_, error) => error.into_iter().for_each(|error| state.discard(error)),
             }
@@ -363,7 +361,7 @@ impl Dispatcher {
 
     /// Makes a worker's link; returns its descriptor, its capacity in bytes, and the doorbell's descriptor.
     fn link(&self, worker: u64) -> PyResult<(i32, usize, i32)> {
-        let link = ParentEnd::create(default_capacity_bytes()).map_err(|error| link_error(&error))?;
+        let link = ParentEnd::create(self.capacity_bytes).map_err(|error| link_error(&error))?;
         let details =
             (link.descriptor().as_raw_fd(), link.capacity_bytes(), self.doorbell.write_descriptor().as_raw_fd());
         let member = Member::new(link);
@@ -396,6 +394,17 @@ impl Dispatcher {
             state.tell(WorkerId(worker), WorkerEvent::NotStarted { os_error });
         });
         self.go_on(py);
+    }
+
+    /// A worker has taken more memory than it may.
+    fn too_large(&self, py: Python<'_>, worker: u64) {
+        self.with(|state| state.tell(WorkerId(worker), WorkerEvent::TooLarge));
+        self.perform(py);
+    }
+
+    /// The wait status of a worker that somebody else has waited for; None where the kernel does not say.
+    fn status_after_wait(&self, worker: u64) -> Option<i32> {
+        self.with(|state| state.crew.get(&WorkerId(worker))?.watch.as_ref()?.status_after_wait())
     }
 
     /// A worker's process has ended with this exit code (negative: a signal; None: not known).

@@ -19,10 +19,10 @@ pub(super) fn link_error(error: &LinkError) -> PyErr {
     }
 }
 
-/// `threefold._pool.errors.Refused`; `failure` says why there are no workers.
+/// `threefold._pool.seam.Refused`; `failure` says why there are no workers.
 pub(super) fn refused(py: Python<'_>, refused: &Refused, failure: Option<Py<PyAny>>) -> PyErr {
     static CLASS: Kept<PyAny> = Kept::new();
-    let class = CLASS.get_or_find(py, || py.import("threefold._pool.errors")?.getattr("Refused"));
+    let class = CLASS.get_or_find(py, || py.import("threefold._pool.seam")?.getattr("Refused"));
     match class.and_then(|class| class.call1((refused.to_string(), failure.is_some(), failure))) {
         Ok(error) => PyErr::from_value(error),
         Err(error) => error,

@@ -12,7 +12,8 @@ pub(super) struct Map {
     pub(super) ticket: Py<PyAny>,
     pub(super) function: Function,
     pub(super) is_star: bool,
-    pub(super) is_announced: bool,
+    /// Seconds that a chunk may take.
+    pub(super) limit_s: Option<f64>,
     pub(super) source: Source,
     pub(super) chunk_size: usize,
     /// The list of a collected map.
@@ -81,9 +82,9 @@ impl State {
 
     /// Adds a chunk that was asked for; returns whether the map still takes it.
     pub(super) fn add_chunk(&mut self, map: MapId, items: Items) -> bool {
-        let is_announced = self.maps.get(&map).is_some_and(|map| map.is_announced);
+        let limit_s = self.maps.get(&map).and_then(|map| map.limit_s);
         let work = Work::Chunk { map, items };
-        let job = Job { work, value: None, line: None, is_announced, is_condemned: false };
+        let job = Job { work, value: None, line: None, limit_s, is_condemned: false };
         match self.scheduler.add_chunk(Instant::now(), map) {
             Ok(id) => {
                 self.jobs.insert(id, job);

@@ -6,6 +6,7 @@ use threefold_pool::local::{Frame, Source};
 
 use super::exceptions::link_error;
 use super::frames;
+use super::spares::Spares;
 use crate::ffi;
 use crate::kept::intern;
 use crate::shared::pickle::{self, Packed};
@@ -20,11 +21,11 @@ pub(super) enum Parts {
 }
 
 impl Parts {
-    /// Copies the parts from number `first` on. Runs no Python code.
+    /// Copies the parts from number `first` on, into spare buffers where there are such. Runs no Python code.
     ///
     /// # Errors
     /// A damaged link; no memory.
-    pub(super) fn of(py: Python<'_>, frame: &Frame, first: usize) -> PyResult<Option<Self>> {
+    pub(super) fn of(py: Python<'_>, frame: &Frame, first: usize, spares: &mut Spares) -> PyResult<Option<Self>> {
         let Some(tag) = frames::tag(frame.flags()) else { return Ok(None) };
         let stream = bytes(py, frame, first)?;
         if tag == Tag::Bytes {
@@ -33,8 +34,12 @@ impl Parts {
         if tag != Tag::Pickle {
             return Ok(value_of(py, tag, stream.as_bytes(py)).map(|value| Self::Plain(value.unbind())));
         }
+        let mut bytearray = |part: usize| {
+            let len = frame.part_bytes(part).unwrap_or(0);
+            spares.bytearray(py, len, |target| frame.read_into(part, target).map_err(|error| link_error(&error.into())))
+        };
         let buffers =
-            (first + 1..frame.part_count()).map(|part| bytearray(py, frame, part)).collect::<PyResult<_>>()?;
+            (first + 1..frame.part_count()).map(|part| Ok(bytearray(part)?.unbind())).collect::<PyResult<_>>()?;
         Ok(Some(Self::Pickle { stream, buffers }))
     }
 
@@ -69,13 +74,6 @@ pub(super) fn bytes(py: Python<'_>, frame: &Frame, part: usize) -> PyResult<Py<P
     let len = frame.part_bytes(part).unwrap_or(0);
     let bytes =
         ffi::new_bytes(py, len, |target| frame.read_into(part, target).map_err(|error| link_error(&error.into())))?;
-    Ok(bytes.unbind())
-}
-
-fn bytearray(py: Python<'_>, frame: &Frame, part: usize) -> PyResult<Py<PyByteArray>> {
-    let len = frame.part_bytes(part).unwrap_or(0);
-    let bytes =
-        ffi::new_bytearray(py, len, |target| frame.read_into(part, target).map_err(|error| link_error(&error.into())))?;
     Ok(bytes.unbind())
 }
 

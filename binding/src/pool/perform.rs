@@ -68,14 +68,15 @@ impl Dispatcher {
     /// The exception that says what became of a job that did not return.
     pub(super) fn exception(&self, py: Python<'_>, job: Option<JobId>, outcome: &Outcome) -> Py<PyAny> {
         let description = Description::of(outcome);
-        let (task, line, cause) = self.with(|state| {
+        let (task, limit_s, line, cause) = self.with(|state| {
             let job = job.and_then(|job| state.jobs.get(&job));
             let task = job.and_then(|job| state.task(py, job));
+            let limit_s = job.and_then(|job| job.limit_s);
             let line = job.and_then(|job| Some(job.line.as_ref()?.clone_ref(py)));
-            (task, line, state.start_error.as_ref().map(|error| error.clone_ref(py)))
+            (task, limit_s, line, state.start_error.as_ref().map(|error| error.clone_ref(py)))
         });
         let Description { kind, pid, code, is_out_of_memory } = description;
-        let arguments = (kind, pid, code, is_out_of_memory, task, line, cause);
+        let arguments = (kind, pid, code, is_out_of_memory, task, limit_s, line, cause);
         match self.from_outcome.call1(py, arguments) {
             Ok(error) => error,
             Err(error) => error.into_value(py).into_any(),

@@ -9,6 +9,7 @@ use super::commands::Command;
 use super::dispatcher::Dispatcher;
 use super::frames;
 use super::payload::{self, Parts};
+use super::spares::Spares;
 use super::state::{State, Value};
 use crate::kept::Kept;
 
@@ -166,7 +167,7 @@ impl Report {
             frames::BEGUN => {
                 Content::Begun { dump: payload::number(frame, 0).and_then(|dump| i32::try_from(dump).ok()) }
             }
-            frames::RETURNED => Content::Returned(Parts::of(py, frame, 0).ok()??),
+            frames::RETURNED => Content::Returned(Parts::of(py, frame, 0, &mut Spares::default()).ok()??),
             frames::RAISED => Content::Raised(error()?),
             frames::INITIALIZER_FAILED => Content::InitializerFailed(error()?),
             _ => return None,

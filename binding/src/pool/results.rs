@@ -9,8 +9,8 @@ use super::maps::{Consumer, Map, Source};
 use super::state::{Items, Job, State, Value, Work};
 
 /// A job as `errors.from_outcome` takes it: the tuple of function, arguments and keyword arguments; or a function, its items,
-/// and which of them.
-type Task = (Py<PyAny>, Option<Py<PyAny>>, Option<(usize, usize)>);
+/// which of them, and whether an item is the tuple of its arguments.
+type Task = (Py<PyAny>, Option<Py<PyAny>>, Option<(usize, usize)>, bool);
 
 /// A chunk's results on their way into the list of their map.
 pub(super) struct Stored {
@@ -105,11 +105,11 @@ impl State {
     /// What a job was to do.
     pub(super) fn task(&self, py: Python<'_>, job: &Job) -> Option<Task> {
         match &job.work {
-            Work::Call { call, .. } => Some((call.clone_ref(py).into_any(), None, None)),
+            Work::Call { call, .. } => Some((call.clone_ref(py).into_any(), None, None, false)),
             Work::Chunk { map, items } => {
                 let map = self.maps.get(map)?;
                 let (items, range) = map.part(py, items);
-                Some((map.function.object.clone_ref(py), Some(items?), range))
+                Some((map.function.object.clone_ref(py), Some(items?), range, map.is_star))
             }
         }
     }

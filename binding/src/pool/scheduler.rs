@@ -161,7 +161,7 @@ fn step(action: Action) -> Step {
             let why = match reason {
                 KillReason::TimedOut(_) => "timed_out",
                 KillReason::Cancelled(_) => "cancelled",
-                KillReason::GraceOver | KillReason::Terminated => "terminated",
+                KillReason::TooLarge | KillReason::GraceOver | KillReason::Terminated => "terminated",
             };
             ("kill", worker.0, reason.job().map(|job| job.0), Some(why))
         }

@@ -135,7 +135,7 @@ impl State {
                     Payload::Chunk { function, is_star: map.is_star, items: source, range }
                 }
             };
-            return Some((job, Ok(payload), kept.is_announced));
+            return Some((job, Ok(payload), kept.limit_s.is_some()));
         }
     }
 

@@ -63,8 +63,8 @@ pub(super) struct Job {
     pub(super) value: Option<Value>,
     /// Where it was when it had run for as long as it may.
     pub(super) line: Option<Py<PyAny>>,
-    /// Its worker says when it begins it.
-    pub(super) is_announced: bool,
+    /// Seconds that it may take; where there is such a limit, its worker says when it begins it.
+    pub(super) limit_s: Option<f64>,
     /// It has run for too long, and what its worker says of it does not count any more.
     pub(super) is_condemned: bool,
 }

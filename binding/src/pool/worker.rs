@@ -12,6 +12,7 @@ use threefold_pool::local::{DoorbellRinger, Frame, LinkError, Source, Stop, Work
 use super::exceptions::link_error;
 use super::frames;
 use super::payload::{self, Parts};
+use super::spares::Spares;
 use crate::kept::Kept;
 use crate::shared::driver::PythonDriver;
 use crate::shared::pickle::{self, Packed};
@@ -31,6 +32,15 @@ struct Manners {
     encode_unsendable: Option<Py<PyAny>>,
     prepare_dump: Py<PyAny>,
     keeps_exits: bool,
+}
+
+/// What a worker keeps from job to job.
+#[derive(Default)]
+struct Memory {
+    functions: Functions,
+    spares: Spares,
+    /// The descriptor to which it writes where it is.
+    dump: Option<i32>,
 }
 
 /// The functions that this worker was sent: their pickles until they are first called.
@@ -99,15 +109,14 @@ impl PoolWorker {
         keeps_exits: bool,
     ) -> PyResult<()> {
         let manners = Manners { encode, encode_unsendable, prepare_dump, keeps_exits };
-        let mut functions = Functions::default();
-        let mut dump = None;
+        let mut memory = Memory::default();
         self.report(frames::READY, 0, None, &[])?;
         while let Some(frame) = self.next(py)? {
             match frame.kind() {
-                frames::FUNCTION => functions.learn(py, &frame)?,
-                frames::FORGET => functions.forget(&frame),
+                frames::FUNCTION => memory.functions.learn(py, &frame)?,
+                frames::FORGET => memory.functions.forget(&frame),
                 frames::EXIT => return Ok(()),
-                _ => self.take(py, frame, &manners, &mut functions, &mut dump)?,
+                _ => self.take(py, frame, &manners, &mut memory)?,
             }
             if self.end().is_mute() {
                 return Ok(());
@@ -142,24 +151,17 @@ impl PoolWorker {
         }
     }
 
-    fn take(
-        &self,
-        py: Python<'_>,
-        frame: Frame,
-        manners: &Manners,
-        functions: &mut Functions,
-        dump: &mut Option<i32>,
-    ) -> PyResult<()> {
+    fn take(&self, py: Python<'_>, frame: Frame, manners: &Manners, memory: &mut Memory) -> PyResult<()> {
         let Some(job) = frame.job() else { return Ok(()) };
         let is_mine = self.end().begin(job).map_err(|error| link_error(&error))?;
         if is_mine {
             let is_announced = frame.flags() & frames::ANNOUNCED != 0;
-            let task = Task::of(py, job, &frame)?;
+            let task = Task::of(py, job, &frame, &mut memory.spares)?;
             frame.done();
             if is_announced {
-                self.announce(py, job, manners, dump)?;
+                self.announce(py, job, manners, &mut memory.dump)?;
             }
-            self.run(py, task, manners, functions)?;
+            self.run(py, task, manners, &mut memory.functions)?;
         } else {
             frame.done();
         }
@@ -252,14 +254,16 @@ impl Functions {
 }
 
 impl Task {
-    fn of(py: Python<'_>, job: u64, frame: &Frame) -> PyResult<Self> {
+    fn of(py: Python<'_>, job: u64, frame: &Frame, spares: &mut Spares) -> PyResult<Self> {
+        spares.begin_job();
+        let parts = Parts::of(py, frame, 1, spares)?;
+        spares.end_job();
         Ok(Self {
             job,
             is_chunk: frame.kind() == frames::CHUNK,
             is_star: frame.flags() & frames::STAR != 0,
             function: payload::number(frame, 0).unwrap_or(0),
-            parts: Parts::of(py, frame, 1)?
-                .ok_or_else(|| PyRuntimeError::new_err("a job came without its arguments"))?,
+            parts: parts.ok_or_else(|| PyRuntimeError::new_err("a job came without its arguments"))?,
         })
     }
 

@@ -11,6 +11,7 @@ use super::sem_lock::SemLock;
 use super::task::awaitable;
 use super::timeout::{deadline, is_ready, patience};
 use crate::kept::intern;
+use crate::python::in_view_of;
 use crate::wait::PyWait;
 
 /// The line of those who wait at a condition that processes share.
@@ -49,7 +50,7 @@ impl<'py> Guard<'py> {
     /// Has it back, as often as before.
     fn restore(&self, count: u64) -> PyResult<()> {
         match self {
-            Self::Ours(lock) => lock.get().lock()?.restore(lock.py(), count),
+            Self::Ours(lock) => lock.get().inheritance()?.restore(lock.py(), count),
             Self::Foreign(lock) => {
                 for _ in 0..count {
                     lock.call_method0(intern!(lock.py(), "acquire"))?;
@@ -96,6 +97,9 @@ impl SharedCondition {
     ///
     /// Returns:
     ///     Whether there was a notification.
+    ///
+    /// Raises:
+    ///     OwnerDied: a process died with the lock, which was made to tell; the caller has the lock all the same.
     #[pyo3(signature = (lock, timeout=None))]
     fn wait(&self, lock: &Bound<'_, PyAny>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let (py, deadline, guard) = (lock.py(), deadline(timeout)?, Guard::of(lock));
@@ -103,7 +107,7 @@ impl SharedCondition {
         let count = guard.release_all()?;
         let outcome = enrolled.wait(deadline, &mut PythonDriver::new(py, self, deadline));
         let restored = guard.restore(count);
-        let outcome = outcome?;
+        let outcome = outcome.map_err(|error| in_view_of(py, error, restored.as_ref().err()))?;
         restored?;
         Ok(is_ready(&outcome))
     }

@@ -71,12 +71,12 @@ impl WaitAtCondition {
 
     fn come_back(&mut self, py: Python<'_>) -> Tried {
         let Phase::Returning { count, is_notified } = self.phase else { return Ok(None) };
-        let lock = self.lock.get().lock()?;
-        if !lock.try_acquire_again(holder::caller(py)) {
-            return Ok(None);
-        }
+        let inheritance = self.lock.get().inheritance()?;
+        let lock = inheritance.lock();
+        let Some(acquired) = lock.try_acquire_again(holder::caller(py)) else { return Ok(None) };
         lock.set_count(count);
         self.phase = Phase::After;
+        inheritance.tell(py, acquired)?;
         boolean(py, is_notified).map(Some)
     }
 }

@@ -6,17 +6,17 @@ use pyo3::exceptions::{PyAssertionError, PyValueError};
 use pyo3::prelude::*;
 use threefold_shared_memory::lookout::Sight;
 use threefold_shared_memory::{
-    BoundedSemaphore, Holder, Home, HomeError, Instant, Lock, NotOwner, RLock, ReleasedTooOften, Semaphore, Within,
+    Acquired, BoundedSemaphore, Driver, Holder, Home, HomeError, Instant, Lock, NotOwner, Outcome, RLock,
+    ReleasedTooOften, Semaphore, Within,
 };
 use threefold_trace::{Owner, Reason};
 
-use super::driver::PythonDriver;
 use super::holder;
 use super::place::home_error;
 use super::timeout::is_ready;
 
 /// The most permits of which each remembers who has it; more are only counted.
-const MOST_LENT: u64 = 4096;
+pub(super) const MOST_LENT: u64 = 4096;
 
 /// Which kind of lock it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,21 @@ impl Kind {
 
     pub(super) fn number(self) -> u8 {
         self as u8
+    }
+
+    /// The name of the class that stands for it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Lock => "Lock",
+            Self::RLock => "RLock",
+            Self::Counted => "Semaphore",
+            Self::Lent => "BoundedSemaphore",
+        }
+    }
+
+    /// Whether it is known who has it, so that a death is noticed.
+    pub(super) fn knows_its_owners(self) -> bool {
+        self != Self::Counted
     }
 
     pub(super) fn of_number(number: u8) -> PyResult<Self> {
@@ -105,32 +120,35 @@ impl AnyLock {
         }
     }
 
-    /// Takes it if that needs no waiting. What a dead owner left is the next one's.
+    /// Takes it if it is free, or the calling thread's already and may be taken again.
     #[inline]
-    pub(super) fn try_acquire(&self) -> bool {
+    pub(super) fn take_if_free(&self) -> bool {
         match self {
-            Self::Lock(lock) => lock.try_acquire().is_some(),
-            Self::RLock(lock) => lock.try_acquire().is_some(),
+            Self::Lock(lock) => lock.take_if_free(),
+            Self::RLock(lock) => lock.take_if_free(),
             Self::Counted(semaphore) => semaphore.try_acquire(),
-            Self::Lent(semaphore) => semaphore.try_acquire().is_some(),
+            Self::Lent(semaphore) => semaphore.take_if_free(),
         }
     }
 
-    /// As [`AnyLock::try_acquire`], for one of the calling thread's owners.
-    pub(super) fn try_acquire_within(&self, within: Within) -> bool {
+    /// Takes it if that needs no waiting, for one of the calling thread's owners. What a dead owner left is the next
+    /// one's.
+    pub(super) fn try_acquire_within(&self, within: Within) -> Option<Acquired> {
         match self {
-            Self::RLock(lock) => lock.try_acquire_within(within).is_some(),
-            _ => self.try_acquire(),
+            Self::Lock(lock) => lock.try_acquire(),
+            Self::RLock(lock) => lock.try_acquire_within(within),
+            Self::Counted(semaphore) => semaphore.try_acquire().then_some(Acquired::Free),
+            Self::Lent(semaphore) => semaphore.try_acquire(),
         }
     }
 
     /// As [`AnyLock::try_acquire_within`], by a task that has been waiting.
-    pub(super) fn try_acquire_again(&self, within: Within) -> bool {
+    pub(super) fn try_acquire_again(&self, within: Within) -> Option<Acquired> {
         match self {
-            Self::Lock(lock) => lock.try_acquire_again().is_some(),
-            Self::RLock(lock) => lock.try_acquire_again(within).is_some(),
-            Self::Counted(semaphore) => semaphore.try_acquire(),
-            Self::Lent(semaphore) => semaphore.try_acquire_again().is_some(),
+            Self::Lock(lock) => lock.try_acquire_again(),
+            Self::RLock(lock) => lock.try_acquire_again(within),
+            Self::Counted(semaphore) => semaphore.try_acquire().then_some(Acquired::Free),
+            Self::Lent(semaphore) => semaphore.try_acquire_again(),
         }
     }
 
@@ -181,13 +199,26 @@ impl AnyLock {
         }
     }
 
-    /// Takes it, waiting until `deadline` at most; whether it was had.
-    pub(super) fn acquire(&self, deadline: Option<Instant>, driver: &mut PythonDriver<'_>) -> PyResult<bool> {
-        Ok(match self {
-            Self::Lock(lock) => is_ready(&lock.acquire(deadline, driver)?),
-            Self::RLock(lock) => is_ready(&lock.acquire(deadline, driver)?),
-            Self::Counted(semaphore) => is_ready(&semaphore.acquire(deadline, driver)?),
-            Self::Lent(semaphore) => is_ready(&semaphore.acquire(deadline, driver)?),
+    /// Takes it, waiting until `deadline` at most.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(super) fn acquire<D: Driver>(
+        &self,
+        deadline: Option<Instant>,
+        driver: &mut D,
+    ) -> Result<Option<Acquired>, D::Error> {
+        let outcome = match self {
+            Self::Lock(lock) => lock.acquire(deadline, driver)?,
+            Self::RLock(lock) => lock.acquire(deadline, driver)?,
+            Self::Counted(semaphore) => {
+                return Ok(is_ready(&semaphore.acquire(deadline, driver)?).then_some(Acquired::Free));
+            }
+            Self::Lent(semaphore) => semaphore.acquire(deadline, driver)?,
+        };
+        Ok(match outcome {
+            Outcome::Ready(acquired) => Some(acquired),
+            Outcome::TimedOut => None,
         })
     }
 
@@ -200,6 +231,14 @@ impl AnyLock {
             Self::Counted(semaphore) => semaphore.release(1).is_ok(),
             Self::Lent(semaphore) => semaphore.release().is_ok(),
         }
+    }
+
+    /// Gives back what one of the calling thread's owners has just taken.
+    pub(super) fn hand_on(&self, within: Within) {
+        let _had_by_the_caller = match self {
+            Self::RLock(lock) => lock.release_within(within).is_ok(),
+            _ => self.try_release(),
+        };
     }
 
     /// Gives it back once.
@@ -259,14 +298,6 @@ impl AnyLock {
             }
             _ => self.release(py).map(|()| 1),
         }
-    }
-
-    /// Takes it as often as before a wait, whatever signals say meanwhile.
-    pub(super) fn restore(&self, py: Python<'_>, count: u64) -> PyResult<()> {
-        let mut driver = PythonDriver::persistent(py, self);
-        let _had_in_any_case = self.acquire(None, &mut driver)?;
-        self.set_count(count);
-        driver.finish()
     }
 
     /// By who has just taken it: counts as taken so often.

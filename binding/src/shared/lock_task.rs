@@ -40,12 +40,12 @@ impl Acquire {
 
 impl Attempt for Acquire {
     fn first(&mut self, py: Python<'_>) -> Tried {
-        let is_acquired = self.lock.get().lock()?.try_acquire_within(holder::caller(py));
+        let is_acquired = self.lock.get().inheritance()?.try_acquire_within(py, holder::caller(py))?;
         self.acquired(py, is_acquired)
     }
 
     fn again(&mut self, py: Python<'_>) -> Tried {
-        let is_acquired = self.lock.get().lock()?.try_acquire_again(holder::caller(py));
+        let is_acquired = self.lock.get().inheritance()?.try_acquire_again(py, holder::caller(py))?;
         self.acquired(py, is_acquired)
     }
 

@@ -9,6 +9,7 @@ pub(crate) mod driver;
 mod event;
 mod event_task;
 mod holder;
+mod inheritance;
 mod lock;
 mod lock_task;
 mod lookout;

@@ -1,12 +1,13 @@
 //! `Lock`, `RLock`, `Semaphore` and `BoundedSemaphore` of `threefold.multiprocessing`: what they have in common.
 
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use threefold_trace::{Owner, Reason};
 
 use super::driver::PythonDriver;
-use super::lock::{AnyLock, Kind};
+use super::inheritance::Inheritance;
+use super::lock::{AnyLock, Kind, MOST_LENT};
 use super::lock_task;
 use super::place::{Place, address_of};
 use super::timeout::{deadline, patience};
@@ -21,12 +22,18 @@ use crate::wait::PyWait;
 /// A process that dies gives back a Lock, an RLock and the permits of a BoundedSemaphore that it had.
 #[pyclass(frozen, weakref, subclass, module = "threefold._threefold")]
 pub(crate) struct SemLock {
-    place: Place<AnyLock>,
+    place: Place<Inheritance>,
 }
 
 impl SemLock {
     #[inline]
     pub(super) fn lock(&self) -> PyResult<&AnyLock> {
+        self.place.get().map(Inheritance::lock)
+    }
+
+    /// The lock, with what its next owner gets when this one dies.
+    #[inline]
+    pub(super) fn inheritance(&self) -> PyResult<&Inheritance> {
         self.place.get()
     }
 
@@ -34,19 +41,23 @@ impl SemLock {
     pub(super) fn subject(&self) -> Subject {
         let object = std::ptr::from_ref(self).addr();
         let (reason, holder) =
-            self.place.try_get().map_or((Reason::Lock, Owner::NOBODY), |lock| (lock.reason(), lock.owner()));
+            self.try_get().map_or((Reason::Lock, Owner::NOBODY), |lock| (lock.reason(), lock.owner()));
         Subject { reason, object, row: None, holder }
     }
 
-    /// Takes it if that needs no waiting.
     #[inline]
-    fn try_acquire(&self) -> bool {
-        self.place.try_get().is_some_and(AnyLock::try_acquire)
+    fn try_get(&self) -> Option<&AnyLock> {
+        self.place.try_get().map(Inheritance::lock)
+    }
+
+    #[inline]
+    fn take_if_free(&self) -> bool {
+        self.try_get().is_some_and(AnyLock::take_if_free)
     }
 
     #[inline]
     fn try_release(&self) -> bool {
-        self.place.try_get().is_some_and(AnyLock::try_release)
+        self.try_get().is_some_and(AnyLock::try_release)
     }
 }
 
@@ -62,26 +73,35 @@ impl SemLock {
     #[allow(clippy::unused_self, reason = "CPython calls it on the new object")]
     fn __init__(&self, _arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) {}
 
-    /// Makes it: a "Lock", "RLock", "Semaphore" or "BoundedSemaphore" with `value` of at most `bound` permits.
-    fn _make(&self, name: &str, value: i32, bound: i32) -> PyResult<()> {
+    /// Makes it: a "Lock", "RLock", "Semaphore" or "BoundedSemaphore" with `value` of at most `bound` permits; `raises`
+    /// says whether who comes after a dead owner gets an `OwnerDied` instead.
+    fn _make(&self, name: &str, value: i32, bound: i32, raises: bool) -> PyResult<()> {
         let (Ok(permits), Ok(bound)) = (u64::try_from(value), u64::try_from(bound)) else {
             return Err(PyOSError::new_err((22, "Invalid argument")));
         };
         let kind = Kind::of_name(name, bound)?;
-        self.place.make(AnyLock::bytes(kind, bound), |home| AnyLock::create(kind, home, permits, bound))
+        if raises && !kind.knows_its_owners() {
+            return Err(PyValueError::new_err(format!(
+                "owner_died=\"raise\" needs to know who has a permit, and this {name} only counts them: take a \
+                 BoundedSemaphore of at most {MOST_LENT}"
+            )));
+        }
+        self.place.make(AnyLock::bytes(kind, bound), |home| {
+            Ok(Inheritance::new(AnyLock::create(kind, home, permits, bound)?, raises))
+        })
     }
 
-    /// What `_find` needs in another process: a descriptor, the length of the memory, and the kind.
-    fn _address(&self) -> PyResult<(i32, usize, u8)> {
-        let lock = self.lock()?;
+    /// What `_find` needs in another process: a descriptor, the length of the memory, the kind, and whether it raises.
+    fn _address(&self) -> PyResult<(i32, usize, u8, bool)> {
+        let (lock, raises) = (self.lock()?, self.inheritance()?.raises());
         let (descriptor, len_bytes) = address_of(lock.home());
-        Ok((descriptor, len_bytes, lock.kind().number()))
+        Ok((descriptor, len_bytes, lock.kind().number(), raises))
     }
 
     /// Finds what another process made.
-    fn _find(&self, descriptor: i32, len_bytes: usize, kind: u8) -> PyResult<()> {
+    fn _find(&self, descriptor: i32, len_bytes: usize, kind: u8, raises: bool) -> PyResult<()> {
         let kind = Kind::of_number(kind)?;
-        self.place.find(descriptor, len_bytes, |home| AnyLock::attach(kind, home))
+        self.place.find(descriptor, len_bytes, |home| Ok(Inheritance::new(AnyLock::attach(kind, home)?, raises)))
     }
 
     /// Takes it.
@@ -92,6 +112,9 @@ impl SemLock {
     ///
     /// Returns:
     ///     Whether it was had.
+    ///
+    /// Raises:
+    ///     OwnerDied: a process died with it, and it was made with `owner_died="raise"`; it is free now.
     #[pyo3(signature = (block=None, timeout=None), text_signature = "($self, block=True, timeout=None)")]
     fn acquire(
         &self,
@@ -100,11 +123,11 @@ impl SemLock {
         timeout: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<bool> {
         let deadline = deadline(timeout)?;
-        let lock = self.lock()?;
-        if lock.try_acquire() || lock.try_acquire_within(lock.within(py)) {
+        let lock = self.inheritance()?;
+        if lock.try_acquire(py)? {
             return Ok(true);
         }
-        Ok(truth(block, true)? && lock.acquire(deadline, &mut PythonDriver::new(py, self, deadline))?)
+        Ok(truth(block, true)? && lock.acquire(py, deadline, &mut PythonDriver::new(py, self, deadline))?)
     }
 
     /// Gives it back.
@@ -122,7 +145,7 @@ impl SemLock {
     ///     timeout: seconds to wait at most; None waits for ever.
     ///
     /// Returns:
-    ///     An awaitable of whether it was had.
+    ///     An awaitable of whether it was had; it raises what `acquire` raises.
     #[pyo3(signature = (timeout=None))]
     fn acquire_async(this: Py<Self>, timeout: Option<&Bound<'_, PyAny>>) -> PyResult<PyWait> {
         Ok(lock_task::acquire(this, patience(timeout)?))
@@ -148,9 +171,8 @@ impl SemLock {
     }
 
     fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
-        let lock = self.lock()?;
-        let is_acquired = lock.try_acquire() || lock.try_acquire_within(lock.within(py));
-        Ok(is_acquired || lock.acquire(None, &mut PythonDriver::new(py, self, None))?)
+        let lock = self.inheritance()?;
+        Ok(lock.try_acquire(py)? || lock.acquire(py, None, &mut PythonDriver::new(py, self, None))?)
     }
 
     #[pyo3(signature = (_kind=None, _value=None, _traceback=None, /))]
@@ -194,10 +216,10 @@ impl SemLock {
 
 fast_method!(FastAcquire, SemLock, c"acquire", |this, arguments| {
     let is_usual = arguments.is_empty() || arguments.is_only(Singleton::True);
-    if is_usual && this.try_acquire() { Fast::Bool(true) } else { Fast::Slow }
+    if is_usual && this.take_if_free() { Fast::Bool(true) } else { Fast::Slow }
 });
 fast_method!(FastEnter, SemLock, c"__enter__", |this, arguments| {
-    if arguments.is_empty() && this.try_acquire() { Fast::Bool(true) } else { Fast::Slow }
+    if arguments.is_empty() && this.take_if_free() { Fast::Bool(true) } else { Fast::Slow }
 });
 fast_method!(FastRelease, SemLock, c"release", |this, arguments| {
     if arguments.is_empty() && this.try_release() { Fast::Nothing } else { Fast::Slow }

@@ -82,6 +82,8 @@ pub enum KillReason {
     TimedOut(JobId),
     /// A job that had begun was cancelled.
     Cancelled(JobId),
+    /// It takes more memory than it may.
+    TooLarge,
     /// It was asked to finish and did not in time.
     GraceOver,
     /// The pool was terminated.
@@ -140,7 +142,7 @@ impl KillReason {
     pub fn job(self) -> Option<JobId> {
         match self {
             Self::TimedOut(job) | Self::Cancelled(job) => Some(job),
-            Self::GraceOver | Self::Terminated => None,
+            Self::TooLarge | Self::GraceOver | Self::Terminated => None,
         }
     }
 }

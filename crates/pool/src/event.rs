@@ -38,6 +38,8 @@ pub enum WorkerEvent {
     JobNotTakenBack(JobId),
     /// It should be replaced when it has done what it has begun: it uses too much memory, for example.
     Retire,
+    /// It has taken more memory than it may, and is ended in the middle of what it does.
+    TooLarge,
     /// Its process is gone.
     Exited(Exit),
 }
@@ -47,7 +49,7 @@ pub enum WorkerEvent {
 pub struct Exit {
     /// What the system says.
     pub ended: Ended,
-    /// Whether it was probably killed because memory ran out.
+    /// Whether it was probably killed because it needed too much memory.
     pub is_out_of_memory: bool,
 }
 
@@ -69,7 +71,11 @@ impl fmt::Display for Exit {
             Ended::Signal(signal) => write!(formatter, "signal {signal}")?,
             Ended::Unknown => write!(formatter, "unknown exit code")?,
         }
-        if self.is_out_of_memory { write!(formatter, ", probably killed because memory ran out") } else { Ok(()) }
+        if self.is_out_of_memory {
+            write!(formatter, ", probably killed because it needed too much memory")
+        } else {
+            Ok(())
+        }
     }
 }
 

@@ -31,7 +31,7 @@ fn the_outcome_says_who_died_how_and_whether_memory_ran_out() {
     let exit = Exit { ended: Ended::Signal(9), is_out_of_memory: true };
     let death = Death { worker: W1, pid: pid(W1), exit };
     assert_eq!(desk.hear(W1, WorkerEvent::Exited(exit))[0], resolve(job, Outcome::WorkerDied(death)));
-    assert_eq!(death.to_string(), "process 1001 died (signal 9, probably killed because memory ran out)");
+    assert_eq!(death.to_string(), "process 1001 died (signal 9, probably killed because it needed too much memory)");
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use support::*;
-use threefold_pool::{Action, JobOptions, KillReason, Outcome, PoolOptions, Staffing, WorkerEvent};
+use threefold_pool::{Action, Death, JobOptions, KillReason, Outcome, PoolOptions, Staffing, WorkerEvent};
 
 #[test]
 fn a_pool_starts_all_its_workers_at_once() {
@@ -111,4 +111,31 @@ fn a_larger_pool_starts_more_and_a_smaller_one_lets_the_idle_go() {
     assert_eq!(desk.hear(W3, WorkerEvent::Started { pid: pid(W3) }), [finish(W3)]);
     assert_eq!(desk.hear(W2, WorkerEvent::Exited(EXITED)), []);
     assert_eq!(desk.hear(W3, WorkerEvent::Exited(EXITED)), []);
+}
+
+#[test]
+fn a_worker_that_is_too_large_is_killed_when_it_has_given_back_what_it_has_not_begun() {
+    let mut desk = Desk::ready(1);
+    let running = desk.begin(W1, JobOptions::default());
+    let next = desk.add();
+    desk.actions();
+    let kill = Action::KillWorker { worker: W1, pid: pid(W1), reason: KillReason::TooLarge };
+    assert_eq!(desk.hear(W1, WorkerEvent::TooLarge), [take_back(W1, next)]);
+    assert_eq!(desk.hear(W1, WorkerEvent::JobTakenBack(next)), [kill]);
+    assert_eq!(desk.hear(W1, WorkerEvent::TooLarge), []);
+    let death = Death { worker: W1, pid: pid(W1), exit: KILLED };
+    assert_eq!(desk.hear(W1, WorkerEvent::Exited(KILLED)), [resolve(running, Outcome::WorkerDied(death)), start(W2)]);
+    assert_eq!(desk.make_ready(W2), [send(W2, next)]);
+}
+
+#[test]
+fn what_a_worker_that_is_too_large_reports_before_it_is_killed_counts() {
+    let mut desk = Desk::ready(1);
+    let running = desk.begin(W1, JobOptions::default());
+    let next = desk.add();
+    desk.actions();
+    desk.hear(W1, WorkerEvent::TooLarge);
+    assert_eq!(desk.hear(W1, WorkerEvent::JobReturned(running)), [resolve(running, Outcome::Returned)]);
+    let kill = Action::KillWorker { worker: W1, pid: pid(W1), reason: KillReason::TooLarge };
+    assert_eq!(desk.hear(W1, WorkerEvent::JobTakenBack(next)), [kill]);
 }

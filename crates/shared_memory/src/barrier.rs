@@ -179,7 +179,7 @@ impl Barrier {
     pub(crate) fn break_if_somebody_died(&self) {
         let round = self.round();
         if round.places().is_sweep_due() && round.is_somebody_dead() {
-            if let Some(section) = round.try_enter() {
+            if let Some(section) = round.try_take_over() {
                 section.bury();
             }
         }

@@ -53,6 +53,18 @@ impl<'a> Guard<'a> {
         self.0.try_take(Holder::current()).then(|| self.held(false))
     }
 
+    /// As [`Guard::try_enter`], also if the one in the section is dead.
+    pub(crate) fn try_take_over(self) -> Option<Held<'a>> {
+        let dead = || self.0.try_seize(Holder::current()).map(|_| self.held(true));
+        self.try_enter().or_else(dead)
+    }
+
+    /// Whether somebody died in the section, and nobody has been in it since.
+    pub(crate) fn is_holder_dead(self) -> bool {
+        let holder = self.holder();
+        !holder.is_nobody() && !holder.is_alive()
+    }
+
     /// Enters; signals are waited through.
     ///
     /// # Blocking

@@ -92,6 +92,19 @@ impl RLock {
         count > 0
     }
 
+    /// Takes the lock if it is free or the calling thread's already; does not ask whether an owner lives.
+    #[inline]
+    pub fn take_if_free(&self) -> bool {
+        if self.try_again(Within::THREAD) {
+            return true;
+        }
+        let is_taken = self.ownership().try_take(Holder::current());
+        if is_taken {
+            self.begin(Within::THREAD);
+        }
+        is_taken
+    }
+
     /// Takes the lock if it is free, the calling thread's already, or a dead process's.
     #[inline]
     pub fn try_acquire(&self) -> Option<Acquired> {
@@ -228,15 +241,16 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(lock.acquire(None, &mut Plain), Ok(Outcome::Ready(Acquired::Free)));
         }
-        assert_eq!((lock.try_acquire(), lock.count()), (Some(Acquired::Free), 3));
+        assert_eq!((lock.take_if_free(), lock.count()), (true, 3));
         let other = std::thread::spawn(move || {
             let same = RLock::attach(home).unwrap();
+            assert!(!same.take_if_free());
             (same.try_acquire(), same.release(), same.count())
         });
         assert_eq!(other.join().unwrap(), (None, Err(NotOwner), 0));
         let count = lock.release_all(Within::THREAD).unwrap();
         assert!(lock.holder().is_nobody());
-        assert_eq!(lock.try_acquire(), Some(Acquired::Free));
+        assert_eq!((lock.take_if_free(), lock.count()), (true, 1));
         lock.restore(count);
         (0..3).for_each(|_| lock.release().unwrap());
         assert_eq!(lock.release(), Err(NotOwner));

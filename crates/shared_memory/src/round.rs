@@ -135,8 +135,10 @@ impl<'a> Round<'a> {
         self.waiting().filter(|seen| Note(seen.note).generation() == generation).count()
     }
 
+    /// Whether somebody died who waited, acted, or was about to tell others.
     pub(crate) fn is_somebody_dead(self) -> bool {
-        self.is_actor_dead() || self.places().seen().any(|seen| !seen.holder.is_alive())
+        let is_place_left = || self.places().seen().any(|seen| !seen.holder.is_alive());
+        self.is_actor_dead() || self.guard().is_holder_dead() || is_place_left()
     }
 
     fn is_actor_dead(self) -> bool {
@@ -151,8 +153,9 @@ impl<'a> Round<'a> {
         Section::new(self, self.guard().enter())
     }
 
-    pub(crate) fn try_enter(self) -> Option<Section<'a>> {
-        self.guard().try_enter().map(|held| Section::new(self, held))
+    /// Enters if nobody who lives is in the section.
+    pub(crate) fn try_take_over(self) -> Option<Section<'a>> {
+        self.guard().try_take_over().map(|held| Section::new(self, held))
     }
 
     pub(crate) fn enter_with<D: Driver>(self, driver: &mut D) -> Result<Outcome<Section<'a>>, D::Error> {
@@ -212,16 +215,14 @@ impl<'a> Section<'a> {
         self.end_round(Verdict::Broken, Phase::Filling);
     }
 
-    /// Frees the places of the dead; breaks the round if one of them is missed.
+    /// Breaks the round if one of the dead is missed, and frees their places: in this order, so that who dies in between
+    /// leaves them to be found again.
     pub(crate) fn bury(&self) {
-        let mut is_missed = self.round.is_actor_dead();
-        for dead in self.round.places().seen().filter(|seen| !seen.holder.is_alive()) {
-            is_missed |= !dead.is_told && self.round.phase() == Phase::Filling;
-            dead.free();
-        }
-        if is_missed {
+        let is_party_dead = || self.round.waiting().any(|seen| !seen.holder.is_alive());
+        if self.round.is_actor_dead() || self.round.phase() == Phase::Filling && is_party_dead() {
             self.break_up();
         }
+        self.round.places().seen().filter(|seen| !seen.holder.is_alive()).for_each(|dead| dead.free());
     }
 
     /// The phase is what commits: a successor who finds it changed tells the rest, as this would have.
@@ -244,5 +245,55 @@ impl<'a> Section<'a> {
 
     fn set_phase(&self, generation: u64, phase: Phase) {
         self.round.0[PHASE].store((generation & GENERATION_MASK) << 2 | phase as u64, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::barrier::{Arrival, Barrier};
+    use crate::error::Broken;
+    use crate::home::Home;
+    use crate::limit::Limit;
+    use crate::wait::Plain;
+
+    /// Lets two parties wait, and the third one die in its section after what `died_after` does; returns how they fared.
+    fn fare(died_after: impl FnOnce(&Section<'_>, Holder)) -> Vec<Result<Arrival, Broken>> {
+        let barrier = Barrier::create(Home::test(Barrier::bytes(3)), 3).unwrap();
+        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let dead = Holder::test(child.id(), child.id(), 1);
+        child.wait().unwrap();
+        std::thread::scope(|scope| {
+            let parties = [(); 2].map(|()| scope.spawn(|| barrier.wait(None, &mut Plain).unwrap()));
+            while barrier.waiting_count() < 2 {
+                std::thread::yield_now();
+            }
+            let section = barrier.round().enter();
+            died_after(&section, dead);
+            std::mem::forget(section);
+            barrier.round().0[GUARD].store(dead.word(), Ordering::Release);
+            parties.map(|party| party.join().unwrap()).into()
+        })
+    }
+
+    #[test]
+    fn a_round_that_was_over_when_its_opener_died_is_over_for_all() {
+        let _limit = Limit::seconds(30);
+        let mut ends = fare(|section, dead| {
+            section.begin_to_act(dead);
+            section.round.0[VERDICT].store(Verdict::Passed as u64, Ordering::Relaxed);
+            section.set_phase(section.round.generation() + 1, Phase::Filling);
+        });
+        ends.sort_unstable_by_key(|end| matches!(end, Ok(Arrival::Passed(1))));
+        assert_eq!(ends, [Ok(Arrival::Passed(0)), Ok(Arrival::Passed(1))]);
+    }
+
+    #[test]
+    fn a_round_that_was_not_over_when_its_last_party_died_is_broken() {
+        let _limit = Limit::seconds(30);
+        let ends = fare(|section, dead| {
+            section.begin_to_act(dead);
+        });
+        assert_eq!(ends, [Err(Broken), Err(Broken)]);
     }
 }

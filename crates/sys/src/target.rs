@@ -2,7 +2,14 @@
 
 use std::marker::PhantomData;
 
+use rustix::mm::Advice;
+
+use crate::region::PAGE_BYTES;
 use crate::source::Source;
+
+/// From this length on the kernel is asked for large pages, and for all of them at once: a fault for each small one costs more
+/// than the copying. In less there may be no whole large page.
+const LONG_BYTES: usize = 4 << 20;
 
 /// Writable bytes that may be uninitialised. Filling them uses the value up and gives the proof.
 ///
@@ -47,9 +54,22 @@ impl<'one> Target<'one> {
         if source.len() != self.len_bytes {
             return None;
         }
+        if self.len_bytes >= LONG_BYTES {
+            self.ask_for_pages();
+        }
         // SAFETY: as many bytes are writable here, and are nobody else's (`new`), so the source lies elsewhere.
         unsafe { source.copy_to(self.start) };
         Some(Filled(PhantomData))
+    }
+
+    fn ask_for_pages(&self) {
+        let skipped_bytes = self.start.addr().next_multiple_of(PAGE_BYTES) - self.start.addr();
+        let len_bytes = (self.len_bytes - skipped_bytes) / PAGE_BYTES * PAGE_BYTES;
+        for advice in [Advice::LinuxHugepage, Advice::LinuxPopulateWrite] {
+            // A kernel that refuses, for it is too old or has no such pages, gives what it has when it is written to.
+            // SAFETY: the bytes are ours (`new`), and the advice changes none of them.
+            let _refused = unsafe { rustix::mm::madvise(self.start.add(skipped_bytes).cast(), len_bytes, advice) };
+        }
     }
 }
 
@@ -70,6 +90,8 @@ mod tests {
     fn only_a_whole_copy_is_a_proof() {
         assert_eq!(filled(2, |target| target.fill(Source::from(&[1, 2][..]))), Some(vec![1, 2]));
         assert_eq!(filled(3, |target| target.fill(Source::from(&[1, 2][..]))), None);
+        let long = vec![7; LONG_BYTES + 5];
+        assert_eq!(filled(long.len(), |target| target.fill(Source::from(&long[..]))), Some(long));
         assert_eq!(filled(0, |target| target.fill(Source::from(&[][..]))), Some(Vec::new()));
     }
 }

@@ -2,8 +2,7 @@
 
 from threefold import _activate
 
-# Before any module of this package begins: where threefold is active, our pools come with the standard ones, and need
+# Before any module of this package begins: where threefold is active, our pool comes with the standard one, and needs
 # modules of this package that are complete.
 with _activate.Postponed():
-    import concurrent.futures.process  # noqa: F401
     import multiprocessing.pool  # noqa: F401

@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures._base import PENDING, RUNNING
 
 from threefold._future import PoolFuture
-from threefold._pool.errors import InitializerFailed, NoWorker, TaskCancelled, TaskTimeout
 
 # Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
 TYPE_CHECKING = False
@@ -20,18 +19,14 @@ class CallFuture(PoolFuture):
         supervisor: what has the call made.
         pending: the executor's futures that are not over, by number; it is among them until it is over.
         number: its number.
-        limit: seconds that the call may take, or None.
     """
 
     _job: int | None = None
 
-    def __init__(
-        self, supervisor: Any, pending: dict[int, CallFuture], number: int, limit: float | None = None
-    ) -> None:
+    def __init__(self, supervisor: Any, pending: dict[int, CallFuture], number: int) -> None:
         self._supervisor = supervisor
         self._pending = pending
         self._number = number
-        self._limit = limit
         pending[number] = self
 
     def cancel(self) -> bool:
@@ -51,10 +46,15 @@ class CallFuture(PoolFuture):
     def _end(self, success: bool, value: Any) -> None:
         """Take the result; on the engine's thread."""
         self._pending.pop(self._number, None)
-        if not success and isinstance(value, TaskCancelled):
-            super().cancel()
-            self.set_running_or_notify_cancel()
-            return
+        if not success:
+            from threefold._pool.errors import InitializerFailed, NoWorker, TaskCancelled
+
+            if isinstance(value, TaskCancelled):
+                super().cancel()
+                self.set_running_or_notify_cancel()
+                return
+            if isinstance(value, (InitializerFailed, NoWorker)):
+                self._supervisor.failure = str(value)
         if self.__dict__.setdefault("_claim", RUNNING) is not RUNNING:
             self.set_running_or_notify_cancel()
             return
@@ -63,8 +63,4 @@ class CallFuture(PoolFuture):
         if success:
             self._settle("_result", value, self.set_result)
         else:
-            if isinstance(value, TaskTimeout):
-                value.limit = self._limit
-            elif isinstance(value, (InitializerFailed, NoWorker)):
-                self._supervisor.failure = str(value)
             self._settle("_exception", value, self.set_exception)

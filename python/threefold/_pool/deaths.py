@@ -5,6 +5,12 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Callable
+
+# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 # What a worker calls the memory to which it writes where it is.
 DUMP_NAME = "threefold-traceback"
@@ -12,9 +18,12 @@ DUMP_NAME = "threefold-traceback"
 # Longer than a process needs to write where it is, shorter than anybody minds; seconds.
 _DUMP_PATIENCE_S = 0.1
 
-# Whole lines only: one may be read while it is written.
-_FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)\n', re.MULTILINE)
+# Whole lines only: one may be read while it is written. Not compiled before it is needed, which it is in few pools.
+_FRAME = r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)\n'
 _OURS = os.path.dirname(__file__)
+
+# What the standard library's forkserver says of a process of which it knows no more than that it has ended.
+_UNKNOWN = 255
 
 
 def last_line(pid: int, descriptor: int, dump_signal: int) -> str | None:
@@ -51,10 +60,31 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def _innermost(text: str) -> str | None:
-    for frame in _FRAME.finditer(text):
+    for frame in re.finditer(_FRAME, text, re.MULTILINE):
         if not frame["file"].startswith(_OURS):
             return f"{frame['file']}:{frame['line']} in {frame['function']}"
     return None
+
+
+def exit_code(process: Any, status_after_wait: Callable[[], int | None]) -> int | None:
+    """Return how a process has ended, as `Process.exitcode` says it; None if nobody knows.
+
+    Args:
+        process: the process; it is among this one's children no more afterwards.
+        status_after_wait: asks the kernel for the wait status of a process that the program itself has waited for.
+    """
+    if process.exitcode is None:
+        # One that is not ours is a server's, which will say.
+        process.join(1)
+    code: int | None = process.exitcode
+    if code is None:
+        status = status_after_wait()
+        code = None if status is None else os.waitstatus_to_exitcode(status)
+        # Its number may be another process's by now, to which no signal is to be sent in its place.
+        if getattr(process, "_popen", None) is not None:
+            process._popen.returncode = _UNKNOWN if code is None else code
+    process.join(0)
+    return code
 
 
 class OutOfMemoryWatch:

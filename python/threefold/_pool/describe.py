@@ -11,6 +11,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    # A call, as the tuple of function, arguments and keyword arguments, and three that say nothing; or a function, its items,
+    # which of them, and whether an item is the tuple of its arguments.
+    Task = tuple[Any, Any, tuple[int, int] | None, bool]
+
 # What a message can carry without hiding what it says; characters.
 _MOST_OF_ALL = 120
 _BINARY = (bytes, bytearray, memoryview)
@@ -27,23 +31,29 @@ def call(function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Mapping
     return _cut(f"{_name(function)}({', '.join(words)})")
 
 
-def chunk(function: Callable[..., Any], items: Sequence[Any]) -> str:
-    """Return the call of a chunk's only item, or the function and the chunk's first and last item."""
+def chunk(function: Callable[..., Any], items: Sequence[Any], is_star: bool = False) -> str:
+    """Return the call of a chunk's only item, or the function and the chunk's first and last item.
+
+    Args:
+        function: what is called.
+        items: what it is called with, one after another.
+        is_star: whether an item is a call's arguments, rather than its only one.
+    """
     if len(items) == 1:
-        return call(function, (items[0],))
+        return call(function, items[0] if is_star else (items[0],))
     first, last = _argument(items[0]), _argument(items[-1])
     return _cut(f"{_name(function)} for {len(items)} items, from {first} to {last}")
 
 
-def task(parts: tuple[Any, Any, tuple[int, int] | None] | None) -> str | None:
+def task(parts: Task | None) -> str | None:
     """Return a task as the engine keeps it: a call, or a function with items, of which maybe only some are meant."""
     if parts is None:
         return None
-    what, items, part = parts
+    what, items, part, is_star = parts
     try:
         if items is None:
             return call(*what)
-        return chunk(what, items if part is None else items[slice(*part)])
+        return chunk(what, items if part is None else items[slice(*part)], is_star)
     except Exception:  # noqa: BLE001 - a user's sequence may have changed, and the error that names it must come all the same
         return None
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import linecache
 import os
 import signal
+import sys
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
@@ -12,25 +14,16 @@ from concurrent.futures.process import BrokenProcessPool
 from threefold._errors import Error
 from threefold._pool import describe
 
-# Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
-
 __all__ = [
     "Error",
     "InitializerFailed",
     "NoWorker",
     "PoolTerminated",
-    "Refused",
     "RemoteError",
     "TaskCancelled",
     "TaskTimeout",
     "WorkerDied",
 ]
-
-
-_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 class WorkerDied(Error, BrokenProcessPool):
@@ -39,7 +32,7 @@ class WorkerDied(Error, BrokenProcessPool):
     Args:
         pid: the process.
         exitcode: its exit code, or the negative number of the signal that ended it; None if nobody knows.
-        is_out_of_memory: whether the kernel has probably killed it because memory ran out.
+        is_out_of_memory: whether it was probably killed because it needed too much memory.
         task: the call, shortened; None where it had not begun one.
     """
 
@@ -60,7 +53,7 @@ class WorkerDied(Error, BrokenProcessPool):
     def __str__(self) -> str:
         reason = _name_end(self.exitcode)
         if self.is_out_of_memory:
-            reason += ", probably killed because memory ran out"
+            reason += ", probably killed because it needed too much memory"
         doing = "before it took a task" if self.task is None else f"while it ran {self.task}"
         return f"worker process {self.pid} died ({reason}) {doing}"
 
@@ -70,7 +63,7 @@ class TaskTimeout(Error, TimeoutError):
 
     Args:
         task: the call, shortened.
-        limit: seconds that it had; None where they are not known yet.
+        limit: seconds that it had; None where nobody knows.
         pid: the worker's process.
         line: the line of Python at which the task was: "file:line in function: source"; None if it did not say.
     """
@@ -88,7 +81,7 @@ class TaskTimeout(Error, TimeoutError):
 
     def __str__(self) -> str:
         place = f", which was at {self.line}," if self.line else ""
-        limit = "it may" if self.limit is None else f"{self.limit} s"
+        limit = "it may" if self.limit is None else f"{self.limit:g} s"
         return f"{self.task} took longer than {limit}; worker process {self.pid}{place} was ended"
 
 
@@ -176,43 +169,13 @@ class TaskCancelled(Error, CancelledError):
         super().__init__(message)
 
 
-class Refused(Exception):
-    """The engine takes no more calls.
-
-    Args:
-        reason: a sentence.
-        is_broken: whether that is because no worker can be had.
-        failure: why there is none, if the engine knows.
-    """
-
-    def __init__(self, reason: str, is_broken: bool = False, failure: BaseException | None = None) -> None:
-        super().__init__(reason, is_broken, failure)
-        self.reason = reason
-        self.is_broken = is_broken
-        self._failure = failure
-
-    def raise_failure(self) -> None:
-        """Raise why there is no worker, if the engine knows.
-
-        Raises:
-            BrokenProcessPool: that.
-        """
-        failure, self._failure, self.args = self._failure, None, ()
-        if failure is None:
-            return
-        try:
-            raise failure from failure.__cause__
-        finally:
-            # Its traceback holds this frame, and this it.
-            del failure
-
-
 def from_outcome(
     kind: str,
     pid: int | None,
     code: int | None,
     is_out_of_memory: bool,
-    task: tuple[Any, Any, tuple[int, int] | None] | None,
+    task: describe.Task | None,
+    limit: float | None,
     line: str | None,
     cause: BaseException | None,
 ) -> BaseException:
@@ -222,29 +185,51 @@ def from_outcome(
         kind: what the engine says became of it.
         pid: the worker's process.
         code: its exit code, the negative number of a signal, or the system's error number.
-        is_out_of_memory: whether the kernel has probably killed it because memory ran out.
-        task: a call, as the tuple of function, arguments and keyword arguments; or a function, its items and which of them.
+        is_out_of_memory: whether it was probably killed because it needed too much memory.
+        task: what it was to do.
+        limit: seconds that it had, or None.
         line: where the task was: "file:line in function".
         cause: what the initializer raised.
     """
     makers: dict[str, Callable[[], BaseException]] = {
         "worker_died": lambda: WorkerDied(pid or 0, code, is_out_of_memory, describe.task(task)),
-        "died_at_start": lambda: WorkerDied(pid or 0, code, is_out_of_memory),
-        "timed_out": lambda: TaskTimeout(describe.task(task) or "a task", None, pid, with_source(line)),
+        "died_at_start": lambda: _died_at_start(WorkerDied(pid or 0, code, is_out_of_memory)),
+        "timed_out": lambda: TaskTimeout(describe.task(task) or "a task", limit, pid, with_source(line)),
         "initializer_failed": lambda: InitializerFailed(pid, cause),
-        "not_started": lambda: NoWorker(code, cause),
+        "not_started": lambda: _not_started(NoWorker(code, cause)),
         "cancelled": TaskCancelled,
         "terminated": PoolTerminated,
     }
     return makers.get(kind, lambda: Error(f"a task did not return: {kind}"))()
 
 
-def without_our_frames(error: BaseException) -> BaseException:
-    """Return an error whose traceback begins where the program's own code does: our frames hold whom it is given to."""
-    traceback = error.__traceback__
-    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_OURS):
-        traceback = traceback.tb_next
-    return error.with_traceback(traceback)
+def _died_at_start(error: WorkerDied) -> WorkerDied:
+    if error.exitcode == 1:
+        explain_missing_program(error)
+    return error
+
+
+def _not_started(error: NoWorker) -> NoWorker:
+    if error.errno in (errno.ECONNREFUSED, errno.ECONNRESET):
+        # Nothing else connects to anything at a start: there is no forkserver.
+        explain_missing_program(error)
+    return error
+
+
+def explain_missing_program(error: BaseException) -> None:
+    """Say in a note that processes that are not forked cannot read the main program, if that is so.
+
+    Args:
+        error: what has come of it.
+    """
+    main = sys.modules.get("__main__")
+    path = getattr(main, "__file__", None)
+    # Processes that are not forked run the main program's file again, unless the program has a name to be imported by.
+    if path and getattr(main, "__spec__", None) is None and not os.path.exists(path):
+        error.add_note(
+            f"A process that is not forked reads the main program again, and there is no file {path!r} to read: "
+            "put the program into a file, or use the start method 'fork'."
+        )
 
 
 def with_source(place: str | None) -> str | None:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from threefold._pool import checks
-from threefold._pool import progress as progress_lines
-from threefold._pool.errors import Refused, without_our_frames
 from threefold._pool.results import MapResult
-from threefold._pool.streams import IMapIterator, IMapUnorderedIterator
+from threefold._pool.seam import Refused, without_our_frames
 
 # Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
+
+    from threefold._pool.progress import Progress
+    from threefold._pool.streams import IMapIterator
 
     _Callback = Callable[[Any], object] | None
 
@@ -127,6 +128,8 @@ class PoolMaps:
             progress: whether to write on a terminal how far it is.
         """
         extras = _extras(timeout, retries, progress)
+        from threefold._pool.streams import IMapIterator
+
         return self._stream(IMapIterator, "ordered", func, iterable, chunksize, buffersize, extras)
 
     def imap_unordered(
@@ -142,6 +145,8 @@ class PoolMaps:
     ) -> IMapIterator:
         """Do what `imap` does, with the results in the order in which they come."""
         extras = _extras(timeout, retries, progress)
+        from threefold._pool.streams import IMapUnorderedIterator
+
         return self._stream(IMapUnorderedIterator, "unordered", func, iterable, chunksize, buffersize, extras)
 
     # The iterators serve `async for`, too; these names say what is meant.
@@ -162,12 +167,11 @@ class PoolMaps:
         items, error = checks.materialized(iterable)
         chunksize = checks.chunksize(chunksize, len(items), self._processes, limits)
         result = MapResult(self, chunksize, len(items) or (error is not None), *callbacks)
-        result._limit = limits["timeout"]
         if error is not None:
             result._end(False, error)
         elif items:
             if extras["progress"]:
-                result._show_progress(progress_lines.start(len(items)))
+                result._show_progress(_line(len(items)))
             delivery = {"delivery": "collected", "read_ahead": None, **limits}
             self._map(result, result._end, func, items, chunksize, star=star, **delivery)
         return result
@@ -186,8 +190,7 @@ class PoolMaps:
         limits = checks.map_limits(extras)
         read_ahead = checks.read_ahead(buffersize, checks.chunksize(chunksize, 0, 1, limits))
         total = len(iterable) if isinstance(iterable, Sequence) else None
-        results = kind(self, progress_lines.start(total) if extras["progress"] else None)
-        results._stream.limit = limits["timeout"]
+        results = kind(self, _line(total) if extras["progress"] else None)
 
         def fail(_success: bool, error: BaseException) -> None:
             results._stream._add(False, error, 1)
@@ -214,6 +217,12 @@ class PoolMaps:
             fail(False, without_our_frames(error))
             return None
         return number
+
+
+def _line(total: int | None) -> Progress | None:
+    from threefold._pool import progress
+
+    return progress.start(total)
 
 
 def _extras(timeout: float | None, retries: int, progress: bool) -> dict[str, Any]:

@@ -11,14 +11,14 @@ from itertools import count
 from multiprocessing import TimeoutError
 from multiprocessing import pool as _standard
 
-from threefold._pool.errors import PoolTerminated, TaskTimeout
-from threefold._pool.progress import Progress
 from threefold._threefold import Event
 
 # Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from threefold._pool.progress import Progress
 
 _next_number = count().__next__
 
@@ -44,8 +44,6 @@ class ApplyResult(_standard.ApplyResult):  # type: ignore[type-arg]
     # Asked for by the engine: who wants to be told how many items of a map are over.
     _progress: Callable[[int], None] | None = None
     _line: Progress | None = None
-    # Seconds that a task may take.
-    _limit: float | None = None
 
     def __init__(
         self,
@@ -125,10 +123,8 @@ class ApplyResult(_standard.ApplyResult):  # type: ignore[type-arg]
 
     def _end(self, success: bool, value: Any) -> None:
         """Take the result; on the engine's thread."""
-        if not success and isinstance(value, TaskTimeout):
-            value.limit = self._limit
         callback = self._callback if success else self._error_callback
-        if callback is None or (not success and isinstance(value, PoolTerminated)):
+        if callback is None or (not success and _is_of_the_end(value)):
             self._settle(success, value)
         else:
             self._pool._callbacks.put(callback, value, lambda: self._settle(success, value))
@@ -147,6 +143,13 @@ class ApplyResult(_standard.ApplyResult):  # type: ignore[type-arg]
 
 
 AsyncResult = ApplyResult
+
+
+def _is_of_the_end(error: BaseException) -> bool:
+    """Return whether a call came to nothing because its pool was terminated, of which callbacks are not told."""
+    from threefold._pool.errors import PoolTerminated
+
+    return isinstance(error, PoolTerminated)
 
 
 class MapResult(ApplyResult, _standard.MapResult):  # type: ignore[type-arg]

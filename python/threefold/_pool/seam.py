@@ -1,8 +1,10 @@
-"""What makes a pool's calls: processes of this machine, or a cluster."""
+"""What makes a pool's calls: processes of this machine, or a cluster; and what becomes of calls that none of them takes."""
 
 from __future__ import annotations
 
+import _thread
 import importlib
+import os
 import sys
 from collections.abc import Callable
 
@@ -23,18 +25,27 @@ GUARANTEES = (
 """What a pool of processes of this machine promises."""
 
 
+_OURS = os.path.dirname(os.path.dirname(__file__)) + os.sep
+
+
 def refuse_in_subinterpreters() -> None:
     """Raise RuntimeError outside of the main interpreter, in which alone the engine works."""
     if sys.version_info >= (3, 13):
-        import _interpreters  # type: ignore[import-not-found,unused-ignore]
+        is_main: bool = _thread._is_main_interpreter()  # type: ignore[attr-defined]
     else:
-        import _xxsubinterpreters as _interpreters  # type: ignore[import-not-found,unused-ignore]
+        try:
+            from threefold._threefold import is_main_interpreter
+        except ImportError:
+            # There it is not even loaded.
+            import _xxsubinterpreters  # type: ignore[import-not-found,unused-ignore]
 
-    def number(interpreter: Any) -> int:
-        # From Python 3.13 on an interpreter comes with who owns it.
-        return int(interpreter[0] if isinstance(interpreter, tuple) else interpreter)
-
-    if number(_interpreters.get_current()) != number(_interpreters.get_main()):
+            is_main = int(_xxsubinterpreters.get_current()) == int(_xxsubinterpreters.get_main())
+            if is_main:
+                raise
+        else:
+            # Does not load what only this question needs.
+            is_main = is_main_interpreter()
+    if not is_main:
         raise RuntimeError("a pool of processes cannot be made in a subinterpreter: make it in the main interpreter")
 
 
@@ -87,3 +98,42 @@ class ContextWithProcess:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
+
+
+class Refused(Exception):  # noqa: N818 - the engine's word for it, and nobody else sees it
+    """The engine takes no more calls.
+
+    Args:
+        reason: a sentence.
+        is_broken: whether that is because no worker can be had.
+        failure: why there is none, if the engine knows.
+    """
+
+    def __init__(self, reason: str, is_broken: bool = False, failure: BaseException | None = None) -> None:
+        super().__init__(reason, is_broken, failure)
+        self.reason = reason
+        self.is_broken = is_broken
+        self._failure = failure
+
+    def raise_failure(self) -> None:
+        """Raise why there is no worker, if the engine knows.
+
+        Raises:
+            BrokenProcessPool: that.
+        """
+        failure, self._failure, self.args = self._failure, None, ()
+        if failure is None:
+            return
+        try:
+            raise failure from failure.__cause__
+        finally:
+            # Its traceback holds this frame, and this it.
+            del failure
+
+
+def without_our_frames(error: BaseException) -> BaseException:
+    """Return an error whose traceback begins where the program's own code does: our frames hold whom it is given to."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_OURS):
+        traceback = traceback.tb_next
+    return error.with_traceback(traceback)

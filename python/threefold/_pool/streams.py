@@ -18,14 +18,14 @@ from multiprocessing import TimeoutError
 from multiprocessing import pool as _standard
 from queue import Empty
 
-from threefold._pool.errors import TaskTimeout
-from threefold._pool.progress import Progress
 from threefold._threefold import SimpleQueue
 
 # Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Self
+
+    from threefold._pool.progress import Progress
 
 _next_number = count().__next__
 
@@ -49,7 +49,6 @@ class Stream:
 
     def __init__(self, pool: Any, line: Progress | None = None) -> None:
         self.chunks: SimpleQueue[tuple[bool | None, Any]] = SimpleQueue()
-        self.limit: float | None = None
         self._pool = pool
         self._line = line
         self._job = _next_number()
@@ -63,8 +62,6 @@ class Stream:
 
     def _add(self, success: bool, value: Any, count: int) -> None:
         """Take the next chunk's list of results, or its exception; on the engine's thread."""
-        if not success and isinstance(value, TaskTimeout):
-            value.limit = self.limit
         self.chunks.put((success, value))
         if self._line is not None:
             self._line.advance(count)

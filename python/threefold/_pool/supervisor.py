@@ -21,9 +21,8 @@ import weakref
 from collections.abc import Iterable, Sequence
 from multiprocessing import process
 
-from threefold._pool import deaths, errors, functions, life_line, reader, worker
-from threefold._thread import Thread
-from threefold._threefold import Dispatcher
+from threefold._pool import deaths, functions, life_line, worker
+from threefold._threefold import Dispatcher, Event
 
 # Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
 TYPE_CHECKING = False
@@ -46,6 +45,21 @@ def _forget_all() -> None:
 os.register_at_fork(after_in_child=_forget_all)
 
 
+def _from_outcome(*outcome: Any) -> BaseException:
+    """Return the error of a task that did not return; what the errors are derived from is loaded with the first one."""
+    from threefold._pool.errors import from_outcome
+
+    return from_outcome(*outcome)
+
+
+def _memory_watch(limit_bytes: int | None) -> Any:
+    if limit_bytes is None:
+        return None
+    from threefold._pool.memory_watch import MemoryWatch
+
+    return MemoryWatch(limit_bytes)
+
+
 class Supervisor:
     """Runs a pool of processes.
 
@@ -56,7 +70,7 @@ class Supervisor:
         initializer: what each calls first.
         initargs: its arguments.
         max_jobs_per_worker: jobs after which a worker is replaced.
-        max_memory_per_worker: bytes of resident memory after which a worker is replaced.
+        max_memory_per_worker: bytes of resident memory after which a worker is replaced, or ended if it is at a task.
         style: "pool" or "executor": which standard class's details are kept.
     """
 
@@ -78,8 +92,13 @@ class Supervisor:
         self._processes: dict[int, Any] = {}
         self._to_kill: dict[int, float] = {}
         self._memory = deaths.OutOfMemoryWatch()
-        self._thread: Thread | None = None
-        self._dispatcher = Dispatcher(worker_count, on_demand, max_jobs_per_worker, errors.from_outcome)
+        self._memory_watch = _memory_watch(max_memory_per_worker)
+        self._too_large: set[int] = set()
+        self._thread: threading.Thread | None = None
+        self._has_begun = False
+        # A wait for the thread is a wait for this: it can be seen and interrupted.
+        self._is_over = Event()
+        self._dispatcher = Dispatcher(worker_count, on_demand, max_jobs_per_worker, _from_outcome)
         _supervisors.add(self)
         # The first processes are forked before there is a thread, which forking would not copy.
         self._start_first()
@@ -104,7 +123,7 @@ class Supervisor:
         """Have a function called by a worker; return the number of the job.
 
         Raises:
-            errors.Refused: the pool takes no more.
+            Refused: the pool takes no more.
         """
         job = self._dispatcher.add_call(ticket, (function, args, kwargs), timeout, retries)
         if self._is_on_demand:
@@ -142,7 +161,7 @@ class Supervisor:
             head: the first items of an iterable, which are not in it any more: `read_ahead` chunks.
 
         Raises:
-            errors.Refused: the pool takes no more.
+            Refused: the pool takes no more.
             Exception: the function cannot be pickled.
         """
         blob = functions.dumps(function)
@@ -151,6 +170,8 @@ class Supervisor:
             ticket, function, blob, sequence, chunksize, star, delivery, read_ahead, timeout, retries
         )
         if sequence is None:
+            from threefold._pool import reader
+
             reader.start(self._dispatcher, number, source, chunksize, head)
         self._begin()
         if self._is_on_demand:
@@ -191,17 +212,27 @@ class Supervisor:
         """Wait until the workers of a closed pool have ended; return whether they have."""
         # An executor makes no calls after its shutdown whose arguments it has not read.
         self._dispatcher.join(self._start_arguments[2] == "pool")
-        if self._thread is None:
+        thread = self._thread
+        if thread is None:
             return True
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        if thread is threading.current_thread():
+            raise RuntimeError("cannot join current thread")
+        if self._is_over.wait(timeout):
+            # It has nothing left to do but to end.
+            thread.join(timeout)
+        if thread.is_alive():
+            return False
+        # Else it could be found among the threads as long as somebody has the pool, or nobody has collected it.
+        self._thread = None
+        return True
 
     def _begin(self) -> None:
         """Start the thread, if there is none yet."""
-        if self._thread is not None or not self._dispatcher.is_ours():
+        if self._has_begun or not self._dispatcher.is_ours():
             return
         self._obey(self._dispatcher.commands())
-        self._thread = Thread(target=self._supervise, name="threefold pool", daemon=True)
+        self._has_begun = True
+        self._thread = threading.Thread(target=self._supervise, name="threefold pool", daemon=True)
         self._thread.start()
 
     def _start_first(self) -> None:
@@ -226,8 +257,11 @@ class Supervisor:
             self._start(number)
 
     def _supervise(self) -> None:
-        while not self._obey(self._dispatcher.turn(self._patience())):
-            self._press()
+        try:
+            while not self._obey(self._dispatcher.turn(self._patience())):
+                self._press()
+        finally:
+            self._is_over.set()
 
     def _obey(self, commands: Iterable[tuple[Any, ...]]) -> bool:
         """Do what the scheduler has decided; return whether that was the last."""
@@ -267,6 +301,8 @@ class Supervisor:
 
     def _enlist(self, number: int, process: Any) -> None:
         self._processes[number] = process
+        if self._memory_watch is not None:
+            self._memory_watch.add(number, process.pid)
         self._dispatcher.started(number, process.pid)
 
     def _launch(self, number: int) -> Any:
@@ -297,10 +333,15 @@ class Supervisor:
                 started = process
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        except BaseException:
+        except BaseException as error:
             if started is not None:
                 # Ctrl-C came meanwhile.
                 started.terminate()
+            elif isinstance(error, OSError | EOFError) and self._context.get_start_method() == "forkserver":
+                from threefold._pool.errors import explain_missing_program
+
+                # The server itself has failed to read it.
+                explain_missing_program(error)
             raise
         finally:
             for passage in passages:
@@ -317,6 +358,8 @@ class Supervisor:
             process.terminate()
             self._to_kill[number] = time.monotonic() + _GRACE_S
             return
+        if reason == "too_large":
+            self._too_large.add(number)
         if reason == "timed_out" and job is not None and dump is not None:
             self._dispatcher.condemn(job)
             self._dispatcher.note_line(job, deaths.last_line(process.pid, dump, worker.DUMP_SIGNAL))
@@ -326,11 +369,13 @@ class Supervisor:
         """Find out how a worker ended."""
         process = self._processes.pop(number, None)
         self._to_kill.pop(number, None)
+        if self._memory_watch is not None:
+            self._memory_watch.remove(number)
         if process is None:
             return
-        process.join(1)
-        code = process.exitcode
-        is_out_of_memory = code == -signal.SIGKILL and self._memory.has_killed()
+        code = deaths.exit_code(process, lambda: self._dispatcher.status_after_wait(number))
+        is_out_of_memory = code == -signal.SIGKILL and (number in self._too_large or self._memory.has_killed())
+        self._too_large.discard(number)
         self._dispatcher.exited(number, code, is_out_of_memory)
 
     def _read(self, wanted: Any, chunk_count: int) -> None:
@@ -338,12 +383,17 @@ class Supervisor:
         wanted.put(chunk_count)
 
     def _patience(self) -> float | None:
-        """Return in how many seconds a worker must be killed that did not end when asked to."""
-        if not self._to_kill:
-            return None
-        return max(0.0, min(self._to_kill.values()) - time.monotonic())
+        """Return in how many seconds it is time for `_press`."""
+        times = [max(0.0, deadline - time.monotonic()) for deadline in self._to_kill.values()]
+        if self._memory_watch is not None:
+            times.append(self._memory_watch.patience())
+        return min(times, default=None)
 
     def _press(self) -> None:
+        """End the workers that did not end when asked to, or that take too much memory."""
+        if self._memory_watch is not None:
+            for number in self._memory_watch.look():
+                self._dispatcher.too_large(number)
         now = time.monotonic()
         for number, deadline in list(self._to_kill.items()):
             if deadline <= now:
@@ -356,4 +406,5 @@ class Supervisor:
         self._processes.clear()
         self._to_kill.clear()
         self._thread = None
+        self._has_begun = False
         self._dispatcher.abandon()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
 from collections.abc import Callable
@@ -97,6 +96,8 @@ def _encode_unsendable(error: Exception, value: object) -> remote_errors.Parts:
 
 def _prepare_dump() -> int:
     """Have `DUMP_SIGNAL` write the main thread's traceback; return the descriptor of what it is written to."""
+    import faulthandler
+
     descriptor = os.memfd_create(deaths.DUMP_NAME)
     faulthandler.register(DUMP_SIGNAL, file=descriptor, all_threads=False)
     return descriptor

@@ -110,8 +110,8 @@ class Job:
     def description(self) -> str | None:
         """Return the call in a few words."""
         if self.mode == "call":
-            return describe.task(((self.function.function, *self.items), None, None))
-        return describe.task((self.function.function, self.items, None))
+            return describe.task(((self.function.function, *self.items), None, None, False))
+        return describe.task((self.function.function, self.items, None, self.mode == "star"))
 
     def error(self, outcome: str) -> BaseException:
         """Return the exception for a job that came to nothing.

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import multiprocessing as _standard
 
+from threefold._errors import OwnerDied as OwnerDied
 from threefold.multiprocessing.context import _default_context
 
 __all__ = list(_standard.__all__)

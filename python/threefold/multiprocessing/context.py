@@ -8,7 +8,9 @@ from multiprocessing import context as _standard
 # Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Literal
+
+    _OnDeath = Literal["inherit", "raise"]
 
 __all__: list[str] = []
 
@@ -18,35 +20,35 @@ BaseContext = _standard.BaseContext
 class _OnTheEngine(_standard.BaseContext):
     """What every context of ours hands out."""
 
-    def Lock(self) -> Any:  # noqa: N802 - the standard library's name, as those below
-        """Return a non-recursive lock."""
+    def Lock(self, *, owner_died: _OnDeath = "inherit") -> Any:  # noqa: N802 - the standard library's name, as those below
+        """Return a non-recursive lock; with `owner_died="raise"` whoever comes after a dead owner gets an OwnerDied."""
         from threefold.multiprocessing.synchronize import Lock
 
-        return Lock(ctx=self.get_context())
+        return Lock(ctx=self.get_context(), owner_died=owner_died)
 
-    def RLock(self) -> Any:  # noqa: N802
-        """Return a recursive lock."""
+    def RLock(self, *, owner_died: _OnDeath = "inherit") -> Any:  # noqa: N802
+        """Return a recursive lock; `owner_died` as for `Lock`."""
         from threefold.multiprocessing.synchronize import RLock
 
-        return RLock(ctx=self.get_context())
+        return RLock(ctx=self.get_context(), owner_died=owner_died)
 
-    def Condition(self, lock: Any = None) -> Any:  # noqa: N802
-        """Return a condition variable."""
+    def Condition(self, lock: Any = None, *, owner_died: _OnDeath = "inherit") -> Any:  # noqa: N802
+        """Return a condition variable; `owner_died` as for `Lock`, where no lock is given."""
         from threefold.multiprocessing.synchronize import Condition
 
-        return Condition(lock, ctx=self.get_context())
+        return Condition(lock, ctx=self.get_context(), owner_died=owner_died)
 
-    def Semaphore(self, value: int = 1) -> Any:  # noqa: N802
-        """Return a semaphore."""
+    def Semaphore(self, value: int = 1, *, owner_died: _OnDeath = "inherit") -> Any:  # noqa: N802
+        """Return a semaphore, which does not know its owners: `owner_died="raise"` is refused."""
         from threefold.multiprocessing.synchronize import Semaphore
 
-        return Semaphore(value, ctx=self.get_context())
+        return Semaphore(value, ctx=self.get_context(), owner_died=owner_died)
 
-    def BoundedSemaphore(self, value: int = 1) -> Any:  # noqa: N802
-        """Return a bounded semaphore."""
+    def BoundedSemaphore(self, value: int = 1, *, owner_died: _OnDeath = "inherit") -> Any:  # noqa: N802
+        """Return a bounded semaphore; `owner_died` as for `Lock`."""
         from threefold.multiprocessing.synchronize import BoundedSemaphore
 
-        return BoundedSemaphore(value, ctx=self.get_context())
+        return BoundedSemaphore(value, ctx=self.get_context(), owner_died=owner_died)
 
     def Event(self) -> Any:  # noqa: N802
         """Return an event."""

@@ -20,11 +20,9 @@ from multiprocessing.pool import (  # noqa: F401 - re-exported
 )
 
 from threefold._pool import checks, seam
-from threefold._pool.callbacks import Callbacks
-from threefold._pool.errors import Refused, without_our_frames
 from threefold._pool.maps import PoolMaps
 from threefold._pool.results import ApplyResult, AsyncResult, MapResult  # noqa: F401 - re-exported
-from threefold._pool.streams import IMapIterator, IMapUnorderedIterator  # noqa: F401 - re-exported
+from threefold._pool.seam import Refused, without_our_frames
 
 # Type checkers take this name as true; at a start `typing` would cost more than most of the rest.
 TYPE_CHECKING = False
@@ -51,7 +49,8 @@ class Pool(PoolMaps, _StandardPool):
         initargs: its arguments.
         maxtasksperchild: calls (of a map: chunks) after which a process is replaced; None means never.
         context: the `multiprocessing` context that starts the processes.
-        max_memory_per_worker: bytes of resident memory after which a process is replaced, between two calls.
+        max_memory_per_worker: bytes of resident memory after which a process is replaced, between two calls; in the middle of
+            one it is killed if it has more for longer than a second or two.
         backend: "local", or "ray" or "dask" for the workers of a cluster.
         backend_options: what the cluster's engine takes beside.
 
@@ -83,7 +82,7 @@ class Pool(PoolMaps, _StandardPool):
         self._supervisor: Any = None
         self._ctx = context or get_context()
         self._cache: dict[int, Any] = {}
-        self._callbacks = Callbacks()
+        self._callbacks = _LateCallbacks()
         # How many a cluster has room for is the cluster's to say.
         is_for_all = processes is None and backend != seam.LOCAL
         self._processes = checks.worker_count(processes)
@@ -189,8 +188,6 @@ class Pool(PoolMaps, _StandardPool):
         if timeout is not None or retries:
             checks.limits(timeout, retries)
         result = ApplyResult(self, callback, error_callback)
-        if timeout is not None:
-            result._limit = timeout
         try:
             arguments = args if type(args) is tuple else tuple(args)
             keywords = kwds if type(kwds) is dict else dict(kwds)
@@ -252,7 +249,31 @@ class Pool(PoolMaps, _StandardPool):
         return self._ctx if own is Pool.Process else seam.ContextWithProcess(self._ctx, own)
 
 
-def _end(supervisor: Any, callbacks: Callbacks) -> None:
+class _LateCallbacks:
+    """What makes a pool's callbacks, loaded with the first one: most pools have none."""
+
+    _made: Any = None
+
+    def begin(self) -> None:
+        if self._made is None:
+            from threefold._pool.callbacks import Callbacks
+
+            self.__dict__.setdefault("_made", Callbacks())
+        self._made.begin()
+
+    def put(self, *work: Any) -> None:
+        self._made.put(*work)
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+    def join(self) -> None:
+        if self._made is not None:
+            self._made.join()
+
+
+def _end(supervisor: Any, callbacks: _LateCallbacks) -> None:
     supervisor.terminate()
     callbacks.close()
     # Not when the pool is forgotten: that may be noticed anywhere, on the supervisor's own thread, too.
@@ -274,5 +295,9 @@ if hasattr(os, "register_at_fork"):
 
 
 def __getattr__(name: str) -> Any:
-    """Look up in the standard module what is not public but used."""
+    """Look up the iterators of `imap`, which other pools do not need, and in the standard module what is not public but used."""
+    if name in ("IMapIterator", "IMapUnorderedIterator"):
+        from threefold._pool import streams
+
+        return getattr(streams, name)
     return getattr(_standard, name)

@@ -21,6 +21,7 @@ from threefold.multiprocessing._descriptors import receive, send
 
 if TYPE_CHECKING:
     from threefold._threefold import Wait
+    from threefold.multiprocessing.context import _OnDeath
 
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 
@@ -50,13 +51,26 @@ class SemLock(_SemLock):
 class Lock(SemLock):
     """Mutual exclusion between processes; anybody may release it.
 
-    Differs from the standard library: when a process dies with the lock, the next one gets it.
+    Args:
+        ctx: the context that makes it.
+        owner_died: what the next one gets when a process died with the lock. "inherit": the lock, as if it had been free;
+            "raise": an `OwnerDied`, once, and the lock is free.
+
+    Raises:
+        ValueError: `owner_died` is neither.
+
+    Differs from the standard library: when a process dies with the lock, the next one gets it, or is told.
 
     Source: CPython Lib/multiprocessing/synchronize.py, Lock.
     """
 
-    def __init__(self, *, ctx: Any) -> None:  # noqa: ARG002 - the standard library's signature
-        self._make("Lock", 1, 1)
+    def __init__(
+        self,
+        *,
+        ctx: Any,  # noqa: ARG002 - the standard library's signature
+        owner_died: _OnDeath = "inherit",
+    ) -> None:
+        self._make("Lock", 1, 1, _raises(owner_died))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}(owner={_owner(self)[0]})>"
@@ -65,13 +79,26 @@ class Lock(SemLock):
 class RLock(SemLock):
     """A lock that the thread of the process that has it may take again.
 
-    Differs from the standard library: when a process dies with the lock, the next one gets it.
+    Args:
+        ctx: the context that makes it.
+        owner_died: what the next one gets when a process died with the lock. "inherit": the lock, as if it had been free;
+            "raise": an `OwnerDied`, once, and the lock is free.
+
+    Raises:
+        ValueError: `owner_died` is neither.
+
+    Differs from the standard library: when a process dies with the lock, the next one gets it, or is told.
 
     Source: CPython Lib/multiprocessing/synchronize.py, RLock.
     """
 
-    def __init__(self, *, ctx: Any) -> None:  # noqa: ARG002 - the standard library's signature
-        self._make("RLock", 1, 1)
+    def __init__(
+        self,
+        *,
+        ctx: Any,  # noqa: ARG002 - the standard library's signature
+        owner_died: _OnDeath = "inherit",
+    ) -> None:
+        self._make("RLock", 1, 1, _raises(owner_died))
 
     def __repr__(self) -> str:
         name, count = _owner(self)
@@ -81,11 +108,25 @@ class RLock(SemLock):
 class Semaphore(SemLock):
     """A counter of permits between processes.
 
+    Args:
+        value: how many permits there are at first.
+        ctx: the context that makes it.
+        owner_died: "inherit", which changes nothing here: a permit may be a signal, and then has no owner.
+
+    Raises:
+        ValueError: `owner_died` is "raise"; a BoundedSemaphore can tell.
+
     Source: CPython Lib/multiprocessing/synchronize.py, Semaphore.
     """
 
-    def __init__(self, value: int = 1, *, ctx: Any) -> None:  # noqa: ARG002 - the standard library's signature
-        self._make("Semaphore", value, SEM_VALUE_MAX)
+    def __init__(
+        self,
+        value: int = 1,
+        *,
+        ctx: Any,  # noqa: ARG002 - the standard library's signature
+        owner_died: _OnDeath = "inherit",
+    ) -> None:
+        self._make("Semaphore", value, SEM_VALUE_MAX, _raises(owner_died))
 
     def get_value(self) -> int:
         """Return how many permits can be had without waiting."""
@@ -98,16 +139,38 @@ class Semaphore(SemLock):
 class BoundedSemaphore(Semaphore):
     """Permits that are lent, and cannot be given back more often than they were taken.
 
+    Args:
+        value: how many permits there are.
+        ctx: the context that makes it.
+        owner_died: what the one gets whom a permit of a dead process would come to. "inherit": the permit, as if it had been
+            free; "raise": an `OwnerDied`, once, and the permit is free.
+
+    Raises:
+        ValueError: `owner_died` is neither, or is "raise" and there are more than 4096 permits.
+
     Differs from the standard library: up to 4096 permits remember who has them, and come back when that process dies.
 
     Source: CPython Lib/multiprocessing/synchronize.py, BoundedSemaphore.
     """
 
-    def __init__(self, value: int = 1, *, ctx: Any) -> None:  # noqa: ARG002 - the standard library's signature
-        self._make("BoundedSemaphore", value, value)
+    def __init__(
+        self,
+        value: int = 1,
+        *,
+        ctx: Any,  # noqa: ARG002 - the standard library's signature
+        owner_died: _OnDeath = "inherit",
+    ) -> None:
+        self._make("BoundedSemaphore", value, value, _raises(owner_died))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}(value={self._get_value()}, maxvalue={self.maxvalue})>"
+
+
+def _raises(owner_died: str) -> bool:
+    """Return whether a lock with that option raises `OwnerDied`."""
+    if owner_died not in ("inherit", "raise"):
+        raise ValueError(f'owner_died must be "inherit" or "raise", not {owner_died!r}')
+    return owner_died == "raise"
 
 
 def _owner(lock: _SemLock) -> tuple[str, int | str]:
@@ -134,13 +197,26 @@ class _Count:
 class Condition:
     """A condition variable between processes.
 
+    Args:
+        lock: its lock; None makes an RLock.
+        ctx: the context that makes it.
+        owner_died: as for that RLock. A wait that gets its lock back from a dead process raises with the lock held.
+
+    Raises:
+        ValueError: `owner_died` is neither "inherit" nor "raise", or is "raise" beside a lock, whose own option counts.
+
     Differs from the standard library: waiters that died take no notification away from the others.
 
     Source: CPython Lib/multiprocessing/synchronize.py, Condition.
     """
 
-    def __init__(self, lock: Any = None, *, ctx: Any) -> None:
-        self._lock = lock or ctx.RLock()
+    def __init__(self, lock: Any = None, *, ctx: Any, owner_died: _OnDeath = "inherit") -> None:
+        if not _raises(owner_died):
+            self._lock = lock or ctx.RLock()
+        elif lock is None:
+            self._lock = RLock(ctx=ctx, owner_died=owner_died)
+        else:
+            raise ValueError("owner_died is an option of the lock, and this condition was given one")
         self._line = _SharedCondition()
         self._make_methods()
 
@@ -202,6 +278,10 @@ class Condition:
 
         Returns:
             Whether there was a notification.
+
+        Raises:
+            AssertionError: the caller does not have the lock.
+            OwnerDied: a process died with the lock, which was made with `owner_died="raise"`; the caller has it now.
         """
         assert self._lock._semlock._is_mine(), "must acquire() condition before using wait()"
         return self._line.wait(self._lock, timeout)
@@ -218,6 +298,7 @@ class Condition:
 
         Raises:
             AssertionError: the task does not have the lock.
+            OwnerDied: as for `wait`.
             TypeError: the lock is the standard library's.
         """
         return self._line.wait_async(self._lock, timeout)

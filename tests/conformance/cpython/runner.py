@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import faulthandler
 import fnmatch
+import gc
 import json
 import resource
 import sys
@@ -64,6 +65,10 @@ class Recorder(unittest.TestResult):
         faulthandler.cancel_dump_traceback_later()
         super().stopTest(test)
         hits.add_type_under_test(test)
+        if self.outcome == "failed":
+            # A process that it started, and did not come to wait for, is reaped with its object, which the frames of the
+            # failure keep. Else a later class finds it, and the one before that is blamed.
+            gc.collect()
         if self.outcome == "passed" and support.environment_altered:
             self.outcome, self.text = (
                 "failed",

@@ -7,7 +7,7 @@ use threefold_shared_memory::ring::{Frame, Reader, Writer};
 use threefold_sys::pipe::DoorbellRinger;
 use threefold_sys::source::Source;
 
-use super::attention::{self, Attention};
+use super::attention;
 use super::error::LinkError;
 use super::layout::Layout;
 
@@ -24,9 +24,15 @@ pub struct WorkerEnd {
     layout: Layout,
     jobs: Reader,
     reports: Writer,
-    ringer: Option<DoorbellRinger>,
     current: Option<Current>,
     finished_count: u64,
+    teller: Teller,
+}
+
+/// Rings for the parent.
+#[derive(Debug)]
+struct Teller {
+    ringer: Option<DoorbellRinger>,
     /// Whether a job was skipped since the last ring: the parent has room that no report tells it of.
     has_skipped: bool,
     /// Whether a ring has failed.
@@ -42,7 +48,8 @@ impl WorkerEnd {
     pub fn attach(number: i32, capacity_bytes: usize, ringer: Option<DoorbellRinger>) -> Result<Self, LinkError> {
         let layout = Layout::attach(number, capacity_bytes)?;
         let (jobs, reports) = (layout.job_track()?.reader()?, layout.report_track()?.writer()?);
-        Ok(Self { layout, jobs, reports, ringer, current: None, finished_count: 0, has_skipped: false, is_mute: false })
+        let teller = Teller { ringer, has_skipped: false, is_mute: false };
+        Ok(Self { layout, jobs, reports, current: None, finished_count: 0, teller })
     }
 
     /// The next frame, if there is one. It must be dropped, and the job before be finished, before the next one is asked
@@ -56,11 +63,8 @@ impl WorkerEnd {
         }
         let Some(frame) = self.jobs.try_next()? else { return Ok(None) };
         self.current = frame.job().map(|job| Current { job, has_begun: false });
-        // The last one: time to send more, while this one is done. If the parent begins to nap only now, the next report
-        // will find that.
-        if attention::glance(self.layout.attention()) == Attention::Napping && self.jobs.is_empty() {
-            self.ring();
-        }
+        // The last one: time to send more, while this one is done.
+        attention::after_frame(self.layout.attention(), || !self.jobs.is_empty(), || self.teller.ring());
         Ok(Some(frame))
     }
 
@@ -82,11 +86,7 @@ impl WorkerEnd {
     /// When the ring is full or damaged; what the kernel says. Nothing was sent then.
     pub fn report(&mut self, kind: u8, flags: u16, job: Option<u64>, parts: &[Source<'_>]) -> Result<(), LinkError> {
         self.reports.write(kind, flags, job, parts)?;
-        match attention::after_report(self.layout.attention()) {
-            Attention::Awake => {}
-            Attention::Napping if !self.jobs.is_empty() => {}
-            Attention::Napping | Attention::Asleep => self.ring(),
-        }
+        attention::after_report(self.layout.attention(), || !self.jobs.is_empty(), || self.teller.ring());
         Ok(())
     }
 
@@ -97,7 +97,7 @@ impl WorkerEnd {
     pub fn finish(&mut self, job: u64) -> Result<(), LinkError> {
         let current = self.current.filter(|current| current.job == job).ok_or(LinkError::NotCurrent { job })?;
         self.current = None;
-        self.has_skipped |= !current.has_begun;
+        self.teller.has_skipped |= !current.has_begun;
         self.finished_count += 1;
         // Pairs with the parent's load: it may use the mark again.
         self.layout.finished_count().store(self.finished_count, Ordering::Release);
@@ -107,7 +107,7 @@ impl WorkerEnd {
     /// Whether the parent could not be rung, since the program has closed the descriptor. Such a worker had better end when
     /// it has finished its job: its death is always heard, and what it has reported counts.
     pub fn is_mute(&self) -> bool {
-        self.is_mute
+        self.teller.is_mute
     }
 
     /// Whether the process that made the link still runs. A few system calls.
@@ -135,23 +135,17 @@ impl WorkerEnd {
 
     /// There is nothing to do: a parent that waits for that, or does not know of it, is told.
     pub(super) fn ring_before_sleep(&mut self) {
-        let is_due = match attention::after_report(self.layout.attention()) {
-            Attention::Awake => false,
-            Attention::Napping => true,
-            Attention::Asleep => self.has_skipped,
-        };
-        if is_due {
-            self.ring();
-        }
+        let has_skipped = self.teller.has_skipped;
+        attention::before_sleep(self.layout.attention(), has_skipped, || self.teller.ring());
     }
+}
 
+impl Teller {
     fn ring(&mut self) {
-        if attention::take_ring(self.layout.attention()) {
-            self.has_skipped = false;
-            if let Some(ringer) = &self.ringer {
-                // A parent that has jobs out looks by itself, at the end of its slice; the next one may find it asleep.
-                self.is_mute |= ringer.ring().is_err();
-            }
+        self.has_skipped = false;
+        if let Some(ringer) = &self.ringer {
+            // A parent that has jobs out looks by itself, at the end of its slice; the next one may find it asleep.
+            self.is_mute |= ringer.ring().is_err();
         }
     }
 }

@@ -28,6 +28,7 @@ impl Scheduler {
             WorkerEvent::JobUnsendable(job) => self.unsendable(worker, job),
             WorkerEvent::JobTakenBack(job) => self.take_back(worker, job),
             WorkerEvent::Retire => self.asks_to_retire(worker),
+            WorkerEvent::TooLarge => self.too_large(worker),
             WorkerEvent::Exited(exit) => self.exited(worker, exit),
         }
         self.settle();
@@ -89,6 +90,13 @@ impl Scheduler {
         if self.jobs.place(job).is_some_and(|place| place.is_unstarted_at(worker)) {
             self.crew.change(worker, |worker| worker.given_count -= 1);
             self.resolve(job, Outcome::Unsendable);
+        }
+    }
+
+    /// Ends a worker under the job that has made it grow, which is the one that it has begun; the others go elsewhere.
+    fn too_large(&mut self, id: WorkerId) {
+        if self.stage(id) == Some(Stage::Ready) {
+            self.doom(id, KillReason::TooLarge);
         }
     }
 

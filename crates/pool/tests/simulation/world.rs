@@ -82,6 +82,11 @@ impl World {
                     self.tell(worker, WorkerEvent::Retire);
                 }
             }
+            Step::TooLarge(pick) => {
+                if let Some(worker) = self.processes.pick(pick) {
+                    self.tell(worker, WorkerEvent::TooLarge);
+                }
+            }
             Step::Resize(worker_count) => self.resize(worker_count),
             Step::AddMap(delivery, job) => self.add_map(delivery, job),
             Step::Chunk(pick) => self.add_chunk(pick),

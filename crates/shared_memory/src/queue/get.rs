@@ -8,7 +8,7 @@ use threefold_trace::Reason;
 use super::blocks::{Blocks, Kind, block_bytes};
 use super::error::{Damage, QueueError, Stop};
 use super::holding::Holding;
-use super::layout::{FILLED_BELL_WORD, HEAD, TAIL, TAKEN_BELL_WORD, WARM_BYTES, WORD_BYTES};
+use super::layout::{FILLED_BELL_WORD, HEAD, TAIL, TAKEN_BELL_WORD, WORD_BYTES};
 use super::log::{Frame, Place, take};
 use super::received::Received;
 use super::section::{Section, Shared};
@@ -34,12 +34,6 @@ pub(super) struct Get<'a> {
 enum Taken {
     Inline { body: Vec<u8>, has_parts: bool, tag: u8 },
     InBlock { holding: Holding, bytes: u64, tag: u8 },
-}
-
-/// What the last message left behind.
-struct Leavings {
-    has_emptied: bool,
-    has_too_much: bool,
 }
 
 impl<'a> Get<'a> {
@@ -69,7 +63,7 @@ impl<'a> Get<'a> {
             self.shared.bell(TAKEN_BELL_WORD).ring(u32::try_from(1 + others.len()).unwrap_or(u32::MAX));
         }
         // Nothing that goes wrong from here on may cost a message that was taken.
-        let _tidied_later = self.shared.tidy_after_get(leavings.has_emptied, leavings.has_too_much);
+        let _tidied_later = self.shared.tidy_after_get(leavings);
         self.more.extend(others.into_iter().filter_map(|taken| taken.unpack().ok()));
         Ok(Some(first.unpack()?))
     }
@@ -134,13 +128,6 @@ impl Section<'_> {
                 let holding = Holding::of(shared, block, owner);
                 Ok(Some(Taken::InBlock { holding, bytes: frame.bytes, tag: frame.tag }))
             }
-        }
-    }
-
-    fn leavings(&self) -> Leavings {
-        Leavings {
-            has_emptied: self.is_empty() && self.has_warm(),
-            has_too_much: self.read(WARM_BYTES) > self.shared.most_warm_bytes(),
         }
     }
 }

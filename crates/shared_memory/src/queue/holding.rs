@@ -103,13 +103,18 @@ impl Shared {
         let mut change = section.change();
         let mut blocks = Blocks::new(&mut change, self.layout);
         let resident = blocks.resident(block);
-        if section.read(WARM_BYTES) + resident <= self.most_warm_bytes() {
+        let stays_warm = section.read(WARM_BYTES) + resident <= self.most_warm_bytes();
+        if stays_warm {
             let order = blocks.unhold(block);
             blocks.keep_warm(block, order);
-            return Ok(change.commit()?);
+            change.commit()?;
         }
+        let leavings = section.leavings();
         drop(section);
-        self.cool(block)
+        if !stays_warm {
+            self.cool(block)?;
+        }
+        self.tidy_after_use(leavings)
     }
 
     /// Gives the memory of a block that this process holds back to the system, and frees it.

@@ -44,6 +44,8 @@ pub(super) const TOP: usize = 23;
 pub(super) const HELD_LIST: usize = 24;
 /// When the queue was last tidied, in nanoseconds of the monotonic clock.
 pub(super) const TIDIED_AT: usize = 25;
+/// When somebody was last through with a long message in an empty queue, in the same.
+pub(super) const RESTED_AT: usize = 26;
 
 /// Rung when a message was put.
 pub(super) const FILLED_BELL_WORD: usize = 32;
@@ -93,9 +95,11 @@ impl Layout {
         Self { granule_count, data_word: table_end.next_multiple_of(HEADER_WORDS) }
     }
 
-    /// The layout for messages of `byte_cap` bytes in total: twice the room, because blocks come in powers of two.
+    /// The layout for messages of `byte_cap` bytes in total. Blocks come in powers of two: room for the largest that a
+    /// message may need, beside the half in which the others are.
     pub(super) fn for_byte_cap(byte_cap: u64) -> Self {
-        let granule_count = byte_cap.div_ceil(GRANULE_BYTES).saturating_mul(2).max(64);
+        let largest = byte_cap.div_ceil(GRANULE_BYTES).checked_next_power_of_two().unwrap_or(u64::MAX);
+        let granule_count = largest.saturating_mul(2).max(64);
         Self::new(usize::try_from(granule_count).unwrap_or(MOST_GRANULES).min(MOST_GRANULES))
     }
 

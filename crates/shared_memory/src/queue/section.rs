@@ -8,7 +8,7 @@ use threefold_sys::region::Region;
 
 use super::error::{Damage, QueueError, Stop};
 use super::journal::{Transaction, replay};
-use super::layout::{GUARD_WORD, HEAD, JOURNAL_LENGTH, Layout, TAIL, TOP, WARM_BYTES};
+use super::layout::{GUARD_WORD, HEAD, JOURNAL_LENGTH, Layout, TAIL, TOP};
 use crate::bell::Bell;
 use crate::guard::{Guard, Held};
 use crate::wait::{Driver, Outcome, Plain};
@@ -125,11 +125,6 @@ impl<'queue> Section<'queue> {
     /// Whether no message is in the queue.
     pub(super) fn is_empty(&self) -> bool {
         self.read(HEAD) == self.read(TAIL)
-    }
-
-    /// Whether the queue keeps memory that it does not need.
-    pub(super) fn has_warm(&self) -> bool {
-        self.read(WARM_BYTES) > 0
     }
 }
 

@@ -1,8 +1,8 @@
 //! Brings back what the dead held, and gives unused memory back to the system.
 //!
 //! Done by whoever is there anyway: a `get` that empties the queue (at most twice a second, so that a queue which is
-//! emptied all the time keeps its memory), a `get` that has waited a slice for nothing, whoever attaches, and whoever
-//! would have to be refused otherwise.
+//! emptied all the time keeps its memory), who is through with a long message when there are no others, a `get` that has
+//! waited a slice for nothing, whoever attaches, and whoever would have to be refused otherwise.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,19 +13,54 @@ use super::blocks::{Blocks, Kind};
 use super::cell::store;
 use super::error::{Damage, QueueError};
 use super::layout::{
-    GRANULE_BYTES, GRANULE_WORDS, HEADER_WORDS, HELD_LIST, PAGE_WORDS, RECORD_WORDS, TAIL, TIDIED_AT, TOP, USED_BYTES,
-    WARM_BYTES, WORD_BYTES,
+    GRANULE_BYTES, GRANULE_WORDS, HEADER_WORDS, HELD_LIST, PAGE_WORDS, RECORD_WORDS, RESTED_AT, TAIL, TIDIED_AT, TOP,
+    USED_BYTES, WARM_BYTES, WORD_BYTES,
 };
 use super::log;
-use super::section::Shared;
+use super::section::{Section, Shared};
 use crate::holder::Holder;
 
+/// Unused memory that stays in an empty queue which nobody is at: enough that messages of some megabytes are not written to
+/// cold memory when each is put after an answer to the one before, or a moment after it was taken.
+const MOST_BYTES_AT_REST: u64 = 64 << 20;
+/// Held blocks whose holders are looked at, to see whether somebody is at it: those that were claimed last.
+const MOST_HOLDERS: usize = 16;
 /// The shortest time between two tidyings that nobody waits for.
 const INTERVAL: Duration = Duration::from_millis(500);
 /// Blocks whose records fill a page of the block table.
 const GRANULES_PER_TABLE_PAGE: u64 = (PAGE_WORDS / RECORD_WORDS) as u64;
 /// Blocks looked at in one go: others may go on making more of them, and a damaged list may have no end.
 const MOST_BLOCKS: usize = 4096;
+
+/// What the last message left behind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leavings {
+    has_emptied: bool,
+    has_too_much: bool,
+    kept_bytes: u64,
+}
+
+impl Section<'_> {
+    /// What unused memory there is, and how much of it may stay.
+    pub(super) fn leavings(&self) -> Leavings {
+        let (warm_bytes, is_empty) = (self.read(WARM_BYTES), self.is_empty());
+        let mut kept_bytes = self.shared.most_warm_bytes();
+        if is_empty && warm_bytes > MOST_BYTES_AT_REST && !self.is_somebody_else_at_it() {
+            kept_bytes = kept_bytes.min(MOST_BYTES_AT_REST);
+        }
+        Leavings { has_emptied: is_empty && warm_bytes > 0, has_too_much: warm_bytes > kept_bytes, kept_bytes }
+    }
+
+    /// Whether another process fills a block or reads from one: a hint.
+    fn is_somebody_else_at_it(&self) -> bool {
+        let mut change = self.change();
+        let blocks = Blocks::new(&mut change, self.shared.layout);
+        let us = Holder::current();
+        let first = blocks.first_held();
+        let held = std::iter::successors(first, |&block| blocks.next_if_held(block)).take(MOST_HOLDERS);
+        held.into_iter().any(|block| !Holder::from_word(blocks.owner(block)).is_of_process_of(us))
+    }
+}
 
 impl Shared {
     /// Tidies, unless somebody did so a moment ago.
@@ -38,11 +73,29 @@ impl Shared {
     }
 
     /// After a message was taken: gives memory back if that emptied the queue, or if more is unused than is kept.
-    pub(super) fn tidy_after_get(&self, has_emptied: bool, has_too_much: bool) -> Result<(), QueueError> {
-        if has_emptied && self.is_time_to_tidy() {
+    pub(super) fn tidy_after_get(&self, leavings: Leavings) -> Result<(), QueueError> {
+        if leavings.has_emptied && self.is_time_to_tidy() {
             return self.tidy();
         }
-        if has_too_much { self.cool_down(self.most_warm_bytes()) } else { Ok(()) }
+        self.cool_excess(leavings)
+    }
+
+    /// After somebody was through with a long message: as above; and all of it goes back when there was no such message for
+    /// a while. It may be the last one for long.
+    pub(super) fn tidy_after_use(&self, leavings: Leavings) -> Result<(), QueueError> {
+        if leavings.has_emptied {
+            let (now, before) = (Instant::now(), Instant::from_nanos(self.peek(RESTED_AT)));
+            // A hint without the guard, as the other one.
+            store(self.word(RESTED_AT), now.as_nanos(), Ordering::Relaxed);
+            if now.since(before) >= INTERVAL {
+                return self.tidy();
+            }
+        }
+        self.cool_excess(leavings)
+    }
+
+    fn cool_excess(&self, leavings: Leavings) -> Result<(), QueueError> {
+        if leavings.has_too_much { self.cool_down(leavings.kept_bytes) } else { Ok(()) }
     }
 
     /// Sweeps up after the dead and gives all unused memory back.
