@@ -88,6 +88,14 @@ impl EventLoopCore {
         self.take_threadsafe(handle);
     }
 
+    /// Wakes the loop if it sleeps.
+    #[pyo3(name = "_ring")]
+    fn ring(&self) {
+        if self.inbox.must_ring() {
+            self.epoll.ring();
+        }
+    }
+
     /// Notes that a timer was cancelled, so that it does not stay until its time.
     #[pyo3(name = "_timer_handle_cancelled")]
     fn timer_handle_cancelled(&self, _handle: &Bound<'_, PyAny>) {
@@ -234,12 +242,12 @@ fn side(is_writer: bool) -> Side {
 /// Args:
 ///     plain: a subclass of `asyncio.Handle`, without slots of its own.
 ///     timer: a subclass of `asyncio.TimerHandle`, likewise.
-///     complete: a class with the complete methods `call_soon` and so on.
+///     complete: the complete functions for `call_soon`, `call_later`, `call_at` and `call_soon_threadsafe`.
 #[pyfunction]
 fn install_handles(
     plain: &Bound<'_, PyType>,
     timer: &Bound<'_, PyType>,
-    complete: &Bound<'_, PyType>,
+    complete: [Py<PyAny>; 4],
 ) -> PyResult<()> {
     handles::install::<EventLoopCore>(plain, timer, complete)
 }

@@ -75,7 +75,7 @@ const METHOD_COUNT: usize = 6;
 pub(crate) fn install<S: Scheduler>(
     plain: &Bound<'_, PyType>,
     timer: &Bound<'_, PyType>,
-    event_loop: &Bound<'_, PyType>,
+    complete: [Py<PyAny>; 4],
 ) -> PyResult<()> {
     let py = plain.py();
     let slots = Slots {
@@ -89,21 +89,16 @@ pub(crate) fn install<S: Scheduler>(
         scheduled: offset(timer, "_scheduled")?,
         when: offset(timer, "_when")?,
     };
-    let complete = [
-        event_loop.getattr("call_soon")?,
-        event_loop.getattr("call_later")?,
-        event_loop.getattr("call_at")?,
-        event_loop.getattr("call_soon_threadsafe")?,
-        plain.getattr("cancel")?,
-        timer.getattr("cancel")?,
-    ];
+    let [soon, later, at, threadsafe] = complete;
+    let complete =
+        [soon, later, at, threadsafe, plain.getattr("cancel")?.unbind(), timer.getattr("cancel")?.unbind()];
     let classes = Classes {
         plain: plain.clone().unbind(),
         timer: timer.clone().unbind(),
         no_arguments: pyo3::types::PyTuple::empty(py).into_any().unbind(),
         context_keyword: pyo3::types::PyString::intern(py, "context").into_any().unbind(),
         slots,
-        complete: complete.map(|method| OnceLock::from(method.unbind())),
+        complete: complete.map(OnceLock::from),
     };
     if CLASSES.set(classes).is_err() {
         return Err(PyTypeError::new_err("the handles of event loops are installed once"));
