@@ -148,6 +148,8 @@ def conformance(chosen: list[Interpreter]) -> Iterator[Step]:
     for interpreter in chosen:
         command = [environment(interpreter), "tests/conformance/run.py"]
         yield Step("conformance", f"conformance on {interpreter.minor}", command)
+        tasks = [*command, "--group", "tasks", "--jobs", "3"]
+        yield Step("conformance", f"conformance of event loops on {interpreter.minor}", tasks)
         # Minutes each, most of them waiting: on the two Pythons that differ most.
         if interpreter in (chosen[0], chosen[-1]):
             processes = [*command, "--group", "processes", "--jobs", "3", "--repeat"]

@@ -67,6 +67,12 @@ def start():
     pass
 """
 
+LOST_CONTEXT = """
+class EventLoop(EventLoop):
+    def call_soon(self, callback, *arguments, context=None):
+        return super().call_soon(callback, *arguments)
+"""
+
 MUTATIONS = (
     Mutation(
         "a queue in the wrong order",
@@ -88,6 +94,13 @@ MUTATIONS = (
         WRONG_ORDER,
         ("fork.processes", "--only", "TestQueue.test_get"),
         "FAULT: cpython.multiprocessing_fork.WithProcessesTestQueue.",
+    ),
+    Mutation(
+        "an event loop that loses the contexts of callbacks",
+        "asyncio/_event_loop",
+        LOST_CONTEXT,
+        ("tasks.test_tasks", "--only", "test_context_"),
+        "FAULT: test.test_asyncio.test_tasks.",
     ),
     Mutation("an activation that does nothing", "_boot", NO_ACTIVATION, ("test_queue",), "does not start on threefold"),
 )

@@ -8,11 +8,11 @@ import json
 import signal
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
-from cpython import environment, expected, repetition, report, side_by_side, suites
+from cpython import environment, expected, loops, preparation, repetition, report, side_by_side, suites, uvloop_source
 from cpython.suite_process import Order, Outcome
+from cpython.suites import Suite
 
 EXPECTED = Path(__file__).resolve().parent / "expected.toml"
 
@@ -21,7 +21,8 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description="Run CPython's own test suites against threefold, with the interpreter that runs this script.",
-        epilog="exit status: 0 as expected, 1 a failure nobody expects, an expected one that passes, a suite without hits",
+        epilog="exit status: 0 as expected; 1 a failure nobody expects, an expected one that passes, a suite without hits; "
+        "2 uvloop's tests, or what they need, cannot be had",
     )
     parser.add_argument(
         "suites",
@@ -50,12 +51,18 @@ def arguments() -> argparse.Namespace:
         help="replace nothing, to see what the standard library does with the same tests",
     )
     parser.add_argument(
+        "--loop",
+        default=loops.OURS,
+        metavar="MODULE:CLASS",
+        help=f"the event loop under test, in the groups {suites.TASKS} and {suites.UVLOOP} (default: {loops.OURS})",
+    )
+    parser.add_argument(
         "--repeat",
         action="store_true",
         help="run each unexpected failure once more, alone, on threefold and on the standard library, and say what it did",
     )
     parser.add_argument(
-        "--test-seconds", type=float, default=120.0, metavar="SECONDS", help="limit for one test (default: 120)"
+        "--test-seconds", type=float, metavar="SECONDS", help="limit for one test (default: 120, of event loops 30)"
     )
     parser.add_argument(
         "--jobs",
@@ -75,6 +82,8 @@ def arguments() -> argparse.Namespace:
     for pattern in chosen.suites:
         if not suites.chosen([pattern], []):
             parser.error(f"no suite {pattern}; there are {', '.join(suite.name for suite in suites.SUITES)}")
+    if chosen.standard_library:
+        chosen.loop = loops.STANDARD
     groups = chosen.group or [suites.THREADS]
     chosen.suites = suites.chosen(chosen.suites, list(suites.GROUPS) if "all" in groups else groups)
     return chosen
@@ -91,7 +100,7 @@ def run_suites(chosen: argparse.Namespace, order: Order, exceptions: list[expect
     outcomes = []
     with contextlib.closing(side_by_side.run_all(runnable, order, chosen.jobs)) as results:
         for outcome in results:
-            outcome.unexpected = expected.judge(outcome.outcomes, exceptions)
+            outcome.unexpected = expected.judge(outcome.outcomes, exceptions if is_ours(chosen, outcome.suite) else [])
             print(report.row(outcome.suite.name, report.numbers(outcome), outcome.seconds), flush=True)
             if chosen.verbose:
                 report.print_slowest(outcome)
@@ -99,9 +108,23 @@ def run_suites(chosen: argparse.Namespace, order: Order, exceptions: list[expect
     return outcomes
 
 
+def is_ours(chosen: argparse.Namespace, suite: Suite) -> bool:
+    """Tell whether a suite tests threefold, and not what it is compared with."""
+    return chosen.loop == loops.OURS if suite.loop_for else not chosen.standard_library
+
+
+def under_test(chosen: argparse.Namespace) -> str:
+    """Return what is tested, for the head of the table."""
+    subjects = [chosen.loop] if any(suite.loop_for for suite in chosen.suites) else []
+    if not all(suite.loop_for for suite in chosen.suites):
+        subjects.insert(0, "the standard library" if chosen.standard_library else "threefold")
+    return " and ".join(subjects)
+
+
 def print_results(chosen: argparse.Namespace, outcomes: list[Outcome]) -> None:
     """Print and write what the suites did, all but the judgement."""
     print(report.total(outcomes))
+    report.print_loops(outcomes)
     if chosen.classes:
         report.print_classes(outcomes)
     for outcome in outcomes:
@@ -111,29 +134,24 @@ def print_results(chosen: argparse.Namespace, outcomes: list[Outcome]) -> None:
     if chosen.json:
         found = {
             "python": environment.version(),
+            "loop": chosen.loop,
             "suites": {outcome.suite.name: record(outcome) for outcome in outcomes},
         }
         chosen.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def record(outcome: Outcome) -> dict[str, object]:
-    """Return what `--json` writes of a suite: its seconds, and each test's outcome and seconds."""
-    tests = {name: [result, round(outcome.durations[name], 2)] for name, result in outcome.outcomes.items()}
-    return {"seconds": round(outcome.seconds, 1), "tests": tests}
-
-
-def activation(chosen: argparse.Namespace, order: Order) -> tuple[set[str], str]:
-    """Find out which parts the package replaces, for the order, and which types under test are its own.
-
-    Returns:
-        Those types as `module:name`, and what is wrong with a process of this run; empty if all is well.
-    """
-    subjects = [suite.subject for suite in chosen.suites if suite.subject]
-    try:
-        order.parts, present = environment.abilities(order.interpreter, subjects)
-    except RuntimeError as error:
-        return set(), str(error)
-    return present, environment.fault(order.interpreter, order.parts)
+    """Return what `--json` writes of a suite: its seconds, each test's outcome, seconds and loops, and what did not end."""
+    tests = {
+        name: [result, round(outcome.durations[name], 2), outcome.loops[name]]
+        for name, result in outcome.outcomes.items()
+    }
+    return {
+        "seconds": round(outcome.seconds, 1),
+        "tests": tests,
+        "unfinished": outcome.unfinished,
+        "altered": outcome.altered,
+    }
 
 
 def end_orderly(number: int, _: object) -> None:
@@ -155,30 +173,26 @@ def main() -> int:
             f"conformance: skipped, {sys.executable} ({python}) has no test suites (Debian: libpython{python}-testsuite)"
         )
         return 0
-    is_ours = not chosen.standard_library
-    exceptions, entries = expected.read(EXPECTED, python) if is_ours else ([], 0)
-    with tempfile.TemporaryDirectory(prefix="threefold-conformance-") as folder:
-        package = chosen.package.resolve()
-        interpreter = environment.make(Path(folder, "chosen"), package, is_ours)
-        order = Order(interpreter, "", chosen.test_seconds, chosen.only, limits=expected.limits(exceptions))
-        present, fault = activation(chosen, order) if is_ours else (set(), "")
-        if fault:
-            print(f"conformance: a child of this run does not start on threefold: {fault}", file=sys.stderr)
-            return 1
-        print(
-            f"CPython {python} suites on {'threefold' if is_ours else 'the standard library'}\n{report.heading()}",
-            flush=True,
-        )
+    exceptions, entries = expected.read(EXPECTED, python)
+    with tempfile.TemporaryDirectory(prefix="threefold-conformance-") as name:
+        folder = Path(name)
+        try:
+            order, present = preparation.prepare(chosen, folder)
+        except (preparation.NotReady, uvloop_source.Unavailable) as error:
+            print(f"conformance: {error}", file=sys.stderr)
+            return 2 if isinstance(error, uvloop_source.Unavailable) else 1
+        if any(is_ours(chosen, suite) for suite in chosen.suites):
+            order.limits = expected.limits(exceptions)
+        print(f"CPython {python} suites on {under_test(chosen)}\n{report.heading()}", flush=True)
         outcomes = run_suites(chosen, order, exceptions)
         if chosen.repeat and any(outcome.unexpected for outcome in outcomes):
-            standard = replace(order, interpreter=environment.make(Path(folder, "standard"), package, False))
+            standard = preparation.standard(order, folder / "standard", chosen.package.resolve())
             for outcome in outcomes:
                 outcome.repeated = repetition.repeat(outcome, outcome.unexpected, order, standard)
     print_results(chosen, outcomes)
-    if not is_ours:
-        return int(any(outcome.unexpected for outcome in outcomes))
-    report.print_exceptions(exceptions, entries)
-    found = report.faults(outcomes, exceptions, present)
+    if any(is_ours(chosen, suite) for suite in chosen.suites):
+        report.print_exceptions(exceptions, entries)
+    found = report.faults(outcomes, exceptions, present, is_standard=chosen.standard_library)
     for sentence in found:
         print(f"FAULT: {sentence}")
     return int(bool(found))

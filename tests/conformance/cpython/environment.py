@@ -12,6 +12,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
+# What activates threefold in every process of an environment.
+ACTIVATION = "import cpython.boot; cpython.boot.start()"
 # What is asked of an interpreter: the parts that `threefold run` replaces, and which of the types after it are threefold's own.
 QUESTION = """
 import importlib, json, sys
@@ -35,13 +37,14 @@ def package_folder() -> Path:
     return REPOSITORY / "python"
 
 
-def make(folder: Path, package: Path, is_activated: bool) -> Path:
+def make(folder: Path, package: Path, start: str = "", more: list[Path] | None = None) -> Path:
     """Make the environment and return its interpreter.
 
     Args:
         folder: an empty folder.
         package: folder that holds `threefold`.
-        is_activated: False leaves the standard library as it is, to see what it does with the same tests.
+        start: statement that every process of the environment executes first; without it, the standard library is as it is.
+        more: folders with packages that its processes can import.
     """
     # Not `venv.create` with pip: nothing is installed, the .pth file below is the whole contents.
     venv.EnvBuilder(symlinks=True, with_pip=False).create(folder)
@@ -50,9 +53,7 @@ def make(folder: Path, package: Path, is_activated: bool) -> Path:
         [interpreter, "-I", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         check=True, capture_output=True, text=True, timeout=60,
     ).stdout.strip()  # fmt: skip
-    lines = [str(package), str(HERE.parent)]
-    if is_activated:
-        lines.append("import cpython.boot; cpython.boot.start()")
+    lines = [str(package), str(HERE.parent), *map(str, more or []), start]
     Path(site, "threefold_conformance.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return interpreter
 

@@ -26,8 +26,9 @@ def repeat(outcome: Outcome, identifiers: Iterable[str], ours: Order, standard: 
         next(side_by_side.run_all([outcome.suite], replace(order, identifiers=failed), 1)).outcomes
         for order in (ours, standard)
     )
+    subject = ours.loop if outcome.suite.loop_for else "threefold"
     return {
-        identifier: f"{with_us.get(identifier, 'not run')} on threefold, "
+        identifier: f"{with_us.get(identifier, 'not run')} on {subject}, "
         f"{without.get(identifier, 'not run')} on the standard library"
         for identifier in failed
     }

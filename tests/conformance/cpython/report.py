@@ -102,13 +102,34 @@ def print_slowest(outcome: Outcome, count: int = 3) -> None:
         print(f"    {outcome.durations[identifier]:.1f} s  {identifier}")
 
 
-def faults(outcomes: list[Outcome], exceptions: list[ExpectedFailure], present: set[str]) -> list[str]:
+def print_loops(outcomes: list[Outcome]) -> None:
+    """Print what became of the tests that made a loop under test; the others say nothing about it."""
+    ends: Counter[str] = Counter()
+    made = 0
+    for outcome in outcomes:
+        for identifier, result in outcome.outcomes.items():
+            if outcome.suite.loop_for and outcome.loops[identifier]:
+                ends[result] += 1
+                made += outcome.loops[identifier]
+    unfinished = sum(len(outcome.unfinished) for outcome in outcomes if outcome.suite.loop_for)
+    altered = sum(len(outcome.altered) for outcome in outcomes if outcome.suite.loop_for)
+    if made or unfinished:
+        words = ", ".join(f"{ends[word]} {word}" for word in ("passed", "failed", "skipped"))
+        print(f"{ends.total()} tests made {made} loops under test: {words}; {unfinished} more did not come to an end")
+        if altered:
+            print(f"{altered} of the failed did all that they ask for, but left a thread, a process or an error behind")
+
+
+def faults(
+    outcomes: list[Outcome], exceptions: list[ExpectedFailure], present: set[str], *, is_standard: bool
+) -> list[str]:
     """Return everything that makes the run fail, one sentence each.
 
     Args:
         outcomes: of all suites.
         exceptions: the expected failures of this Python.
         present: the types, as `module:name`, that threefold has of its own.
+        is_standard: the standard library was tested; only a loop must have been made all the same.
     """
     found = []
     for outcome in outcomes:
@@ -117,7 +138,9 @@ def faults(outcomes: list[Outcome], exceptions: list[ExpectedFailure], present: 
         if missing := not_run(outcome):
             found.append(f"{suite.name} has {missing} tests that did not run")
         ran = outcome.count("passed") + outcome.count("failed")
-        if ran and not outcome.hits:
+        if ran and suite.loop_for and not outcome.hits:
+            found.append(f"{suite.name} ran {ran} tests and never made a loop under test")
+        elif ran and not outcome.hits and not is_standard:
             found.append(f"{suite.name} ran {ran} tests and never touched a type of threefold")
         elif ran and suite.subject in present and not _touched(outcome):
             found.append(f"{suite.name} ran {ran} tests and never touched {suite.subject}")

@@ -19,8 +19,8 @@ from typing import Any, TextIO
 
 from test import support
 
-from . import hits
-from .suites import SUITES, Suite
+from . import hits, loops, uvloop_contract
+from .suites import SUITES, UVLOOP, Suite
 
 
 class Recorder(unittest.TestResult):
@@ -69,12 +69,17 @@ class Recorder(unittest.TestResult):
             # A process that it started, and did not come to wait for, is reaped with its object, which the frames of the
             # failure keep. Else a later class finds it, and the one before that is blamed.
             gc.collect()
-        if self.outcome == "passed" and support.environment_altered:
+        is_altered = self.outcome == "passed" and support.environment_altered
+        if is_altered:
             self.outcome, self.text = (
                 "failed",
                 "the test left a thread, a child process or an error behind (see the log)",
             )
-        self.write(id=test.id(), outcome=self.outcome, text=self.text, seconds=time.monotonic() - self.begin)
+        seconds, made = time.monotonic() - self.begin, loops.take_made()
+        if made:
+            hits.add("a loop under test")
+        what = {"outcome": self.outcome, "text": self.text, "seconds": seconds, "loops": made, "altered": is_altered}
+        self.write(id=test.id(), **what)
         support.environment_altered = False
 
     def look_behind(self) -> None:
@@ -146,6 +151,8 @@ def load(suite: Suite) -> unittest.TestSuite:
         finally:
             sys.modules["_thread"] = real
         tests.addTests(unittest.defaultTestLoader.loadTestsFromName(module))
+    if suite.group == UVLOOP:
+        return unittest.TestSuite(test for test in flat(tests) if uvloop_contract.belongs(test, suite.loop_for))
     return tests
 
 
@@ -170,7 +177,7 @@ def main(order: str) -> None:
     Args:
         order: JSON: `suite`, its name; `results`, the file to which the lines are added; `test_seconds`, limit for one
             test; `only`, part of a test id, to run just some tests, empty for all; `identifiers`, exact ids, or null for all;
-            `limits`, patterns of test ids that have another limit, each with its seconds.
+            `limits`, patterns of test ids that have another limit, each with its seconds; `loop`, the loop under test.
     """
     wanted = json.loads(order)
     faulthandler.enable()
@@ -182,6 +189,8 @@ def main(order: str) -> None:
     suite = next(suite for suite in SUITES if suite.name == wanted["suite"])
     done = already_done(wanted["results"])
     prepare()
+    if suite.loop_for:
+        loops.install(wanted["loop"], suite.loop_for)
 
     def unraisable(error: Any, show: Any = sys.unraisablehook) -> None:
         support.environment_altered = True
@@ -202,3 +211,5 @@ def main(order: str) -> None:
         unittest.TestSuite(test for name, test in selected if name not in done).run(recorder)
         recorder.look_behind()
         recorder.write(end=True)
+    # The interpreter's exit waits for threads, perhaps for ever.
+    faulthandler.dump_traceback_later(wanted["test_seconds"], exit=True)

@@ -12,8 +12,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import environment, hits, leftovers
-from .suites import Suite
+from . import environment, hits, leftovers, uvloop_source
+from .suites import UVLOOP, Suite
 
 # A suite is started again after a hang or a crash, without the tests already done; more than this is not worth waiting for.
 STARTS = 6
@@ -31,18 +31,24 @@ class Order:
     Args:
         interpreter: the one with the conformance boot.
         parts: what threefold replaces.
-        test_seconds: limit for one test.
+        test_seconds: limit for one test; None for that of its suite.
         only: part of a test id, to run just some tests; empty for all.
         identifiers: exact test ids, to run just these; None for all.
         limits: patterns of tests that have a limit of their own, each with its seconds.
+        loop: the loop under test as `module:class`, for suites whose subject is loops.
+        loop_interpreter: the interpreter for those suites, in which nothing else is replaced.
+        uvloop: the folder of uvloop's tests; None unless they are run.
     """
 
     interpreter: Path
     parts: str
-    test_seconds: float
+    test_seconds: float | None
     only: str = ""
     identifiers: list[str] | None = None
     limits: list[tuple[str, float]] = field(default_factory=list)
+    loop: str = ""
+    loop_interpreter: Path = Path()
+    uvloop: Path | None = None
 
 
 @dataclass
@@ -53,6 +59,9 @@ class Outcome:
     outcomes: dict[str, str] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     durations: dict[str, float] = field(default_factory=dict)
+    loops: dict[str, int] = field(default_factory=dict)
+    unfinished: list[str] = field(default_factory=list)
+    altered: list[str] = field(default_factory=list)
     hits: Counter[str] = field(default_factory=Counter)
     processes: int = 0
     seconds: float = 0.0
@@ -89,7 +98,9 @@ def run(suite: Suite, order: Order) -> Outcome:
         (folder / "work").mkdir()
         command = _command(suite, order, results)
         for _ in range(STARTS):
-            ending = _start(command, folder, order.parts, suite.seconds - (time.monotonic() - begin), outcome)
+            ending = _start(
+                command, folder, _variables(suite, order, folder), suite.seconds - (time.monotonic() - begin), outcome
+            )
             unfinished = _read(results, outcome)
             if unfinished is None and ending is None:
                 break
@@ -103,6 +114,7 @@ def run(suite: Suite, order: Order) -> Outcome:
                 file.write(json.dumps(line) + "\n")
             if unfinished is None:
                 break
+            outcome.unfinished.append(unfinished)
         _read(results, outcome)
         outcome.hits, outcome.processes = hits.read(str(hit_file))
         outcome.log = log.read_text(encoding="utf-8", errors="replace")
@@ -114,21 +126,31 @@ def _command(suite: Suite, order: Order, results: Path) -> list[str]:
     what = {
         "suite": suite.name,
         "results": str(results),
-        "test_seconds": order.test_seconds,
+        "test_seconds": order.test_seconds or suite.test_seconds,
         "only": order.only,
         "identifiers": order.identifiers,
         "limits": order.limits,
+        "loop": order.loop,
     }
-    return [str(order.interpreter), "-X", "faulthandler", "-m", "cpython", json.dumps(what)]
+    interpreter = order.loop_interpreter if suite.loop_for else order.interpreter
+    return [str(interpreter), "-X", "faulthandler", "-m", "cpython", json.dumps(what)]
 
 
-def _start(command: list[str], folder: Path, parts: str, seconds: float, outcome: Outcome) -> str | None:
+def _variables(suite: Suite, order: Order, folder: Path) -> dict[str, str]:
+    parts = "" if suite.loop_for else order.parts
+    variables = environment.suite_variables(folder / "hits", folder / "work", parts)
+    if suite.group == UVLOOP and order.uvloop is not None:
+        variables |= uvloop_source.variables(order.uvloop, order.loop)
+    return variables
+
+
+def _start(command: list[str], folder: Path, variables: dict[str, str], seconds: float, outcome: Outcome) -> str | None:
     """Run the process to its end, or to the limit; return how it ended if that was not well."""
     with (folder / "log").open("ab") as output:
         process = subprocess.Popen(
             command,
             cwd=folder / "work",
-            env=environment.suite_variables(folder / "hits", folder / "work", parts),
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -177,6 +199,9 @@ def _read(results: Path, outcome: Outcome) -> str | None:
             outcome.outcomes[line["id"]] = line["outcome"]
             outcome.texts[line["id"]] = line["text"]
             outcome.durations[line["id"]] = line.get("seconds", 0.0)
+            outcome.loops[line["id"]] = line.get("loops", 0)
+            if line.get("altered") and line["id"] not in outcome.altered:
+                outcome.altered.append(line["id"])
             unfinished = None if line["id"] == unfinished else unfinished
         elif "selected" in line:
             outcome.selected = line["selected"]

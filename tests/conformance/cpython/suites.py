@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
+import sys
 from dataclasses import dataclass
 
 THREADS = "threads"
 PROCESSES = "processes"
 MANAGERS = "managers"
-GROUPS = (THREADS, PROCESSES, MANAGERS)
+TASKS = "tasks"
+UVLOOP = "uvloop"
+GROUPS = (THREADS, PROCESSES, MANAGERS, TASKS, UVLOOP)
+
+# A hang is not slowness here: no test of a loop takes ten seconds.
+LOOP_TEST_SECONDS = 30.0
 
 START_METHODS = ("fork", "spawn", "forkserver")
 
@@ -27,6 +33,8 @@ class Suite:
         low_level: whether the module's own `import _thread` sees our Lock and RLock (see README.md).
         subject: a type, as `module:name`, that the tests must be seen to use as soon as threefold has it.
         seconds: limit for the whole suite.
+        test_seconds: limit for one test, if the command line says nothing else.
+        loop_for: from which package the tests take their loops, `asyncio` or `uvloop`; empty if loops are not their subject.
     """
 
     name: str
@@ -37,9 +45,13 @@ class Suite:
     low_level: bool = False
     subject: str = ""
     seconds: float = 300
+    test_seconds: float = 120
+    loop_for: str = ""
 
     def present(self) -> list[str]:
-        """Return the modules that this interpreter has."""
+        """Return the modules that this interpreter has; those of uvloop it does not have to have."""
+        if self.group == UVLOOP:
+            return list(self.modules)
         return [module for module in self.modules if _exists(module)]
 
     def contains(self, identifier: str) -> bool:
@@ -132,9 +144,89 @@ PROCESS_POOL_SUITES = tuple(
     }.items()
 )
 
+# The modules of test_asyncio whose tests make loops by asyncio's public names and look at nothing inside them.
+LOOP_MODULES = (
+    "test_buffered_proto",
+    "test_eager_task_factory",
+    "test_events",
+    "test_free_threading",
+    "test_futures2",
+    "test_graph",
+    "test_locks",
+    "test_queues",
+    "test_runners",
+    "test_sendfile",
+    "test_server",
+    "test_server_context",
+    "test_sock_lowlevel",
+    "test_ssl",
+    "test_sslproto",
+    "test_staggered",
+    "test_streams",
+    "test_subprocess",
+    "test_taskgroups",
+    "test_tasks",
+    "test_threads",
+    "test_timeouts",
+    "test_waitfor",
+)
+
+# Before, its tests put mocks in the place of every loop.
+LOOPS_SINCE = {"test_runners": (3, 13)}
+
+TASK_SUITES = tuple(
+    Suite(
+        f"tasks.{module}",
+        (f"test.test_asyncio.{module}",),
+        TASKS,
+        # The same tests once more with other selectors, which are not the loop's subject.
+        without=("*.PollEventLoopTests.*", "*.SelectEventLoopTests.*"),
+        seconds=600,
+        test_seconds=LOOP_TEST_SECONDS,
+        loop_for="asyncio",
+    )
+    for module in LOOP_MODULES
+    if sys.version_info >= LOOPS_SINCE.get(module, (3, 11))
+)
+
+# The modules of uvloop's suite whose classes bind the same tests to asyncio and to uvloop; README.md says which are left out.
+BOTH = (
+    "test_aiohttp",
+    "test_base",
+    "test_context",
+    "test_dns",
+    "test_executors",
+    "test_pipes",
+    "test_process",
+    "test_signals",
+    "test_sockets",
+    "test_tcp",
+    "test_udp",
+    "test_unix",
+)
+UVLOOP_MODULES = {
+    "asyncio": BOTH,
+    "uvloop": (*BOTH, "test_dealloc", "test_process_spawning", "test_regr1", "test_runner"),
+}
+
+UVLOOP_SUITES = tuple(
+    Suite(
+        f"as-{package}.{module}",
+        (f"uvloop_tests.{module}",),
+        UVLOOP,
+        seconds=600,
+        test_seconds=LOOP_TEST_SECONDS,
+        loop_for=package,
+    )
+    for package, modules in UVLOOP_MODULES.items()
+    for module in modules
+)
+
 SUITES = (
     *THREAD_SUITES,
     *MULTIPROCESSING_SUITES,
     Suite("test_multiprocessing_main_handling", ("test.test_multiprocessing_main_handling",), PROCESSES, seconds=600),
     *PROCESS_POOL_SUITES,
+    *TASK_SUITES,
+    *UVLOOP_SUITES,
 )
