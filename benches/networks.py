@@ -142,10 +142,14 @@ def calls_each(kind: str, transport: str, connections: int) -> Callable[[str], O
         pause_us = TRACED_PAUSE_US if connections == 1 else 0
         with serving(peer, kind, KIB) as (port, server):
             # The first load of all pays for what a server does once.
+            counted = []
             for counts, count in (({}, FEW_MESSAGES), (few, FEW_MESSAGES), (many, FEW_MESSAGES + more)):
                 with counting_calls(server, counts):
-                    exchange(transport, port, connections=connections, messages=count, warm_up_ms=0, pause_us=pause_us)
-        each = {name: (many[name] - few.get(name, 0)) / more for name in many}
+                    found = exchange(
+                        transport, port, connections=connections, messages=count, warm_up_ms=0, pause_us=pause_us
+                    )
+                counted.append(found["messages"])
+        each = {name: (many[name] - few.get(name, 0)) / (counted[2] - counted[1]) for name in many}
         often = sorted((name for name in each if each[name] >= 0.05), key=lambda name: (-round(each[name], 1), name))
         return Outcome(", ".join(f"{each[name]:.1f} {name}" for name in often), sum(each.values()))
 
