@@ -33,11 +33,20 @@ class Case:
     """One thing that is measured, and those it is measured for."""
 
     name: str
-    # Of one operation (`ns`, `us`: less is better), of a rate (`items/s`: more is better), or `bytes` (less is better).
-    unit: str
+    # Of one operation (`ns`, `us`: less is better), of a rate (`items/s`: more is better), or `bytes` (less is better);
+    # by name for figures that differ in it.
+    unit: str | dict[str, str]
     # The column's name, and where to find the class or module it stands for: "queue:Queue", "threading".
     peers: dict[str, str]
     measure: Measure
+
+    def unit_of(self, part: str) -> str:
+        """Return the unit of one of the figures.
+
+        Args:
+            part: its name; empty if there is but one.
+        """
+        return self.unit if isinstance(self.unit, str) else self.unit.get(part, "")
 
 
 CASES: dict[str, Case] = {}
@@ -51,12 +60,12 @@ class WrongResultError(Exception):
     """Work was lost or done twice; the text says what."""
 
 
-def case(name: str, unit: str, peers: dict[str, str]) -> Callable[[Measure], Measure]:
+def case(name: str, unit: str | dict[str, str], peers: dict[str, str]) -> Callable[[Measure], Measure]:
     """Declare the decorated function as a case.
 
     Args:
         name: what the tables call it.
-        unit: of its figures.
+        unit: of its figures, or of each by its name.
         peers: name and address of each column.
     """
 

@@ -1,13 +1,12 @@
 """What an idle object costs: the growth of the process's own memory while many are made."""
 
 import gc
-import resource
 from collections.abc import Callable
-from pathlib import Path
 
 from harness import case, expect, load, times
 from process_ends import process_ends
 from queue_ends import Get, Put
+from resident import resident_bytes
 
 OBJECT_COUNT = 50_000
 
@@ -23,12 +22,6 @@ PROCESS_QUEUE = {
 # Each has descriptors, of which a process has about a thousand.
 PROCESS_QUEUE_COUNT = 100
 QUEUED_COUNT = 10_000
-
-
-def resident_bytes() -> int:
-    """Return how much of this process is in memory: of whatever allocator, Python's or Rust's."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
 
 
 def bytes_each(make: Callable[[], object], full_count: int = OBJECT_COUNT, first_count: int = 1_000) -> float:

@@ -22,6 +22,9 @@ PROGRAMS = (
     "process_locks",
     "process_pools",
     "pool_deaths",
+    "loops",
+    "loop_tasks",
+    "networks",
 )
 
 
@@ -31,6 +34,11 @@ def declared(program: str) -> list[harness.Case]:
     sys.modules.pop(program, None)
     importlib.import_module(program)
     return list(harness.CASES.values())
+
+
+def prepare(program: str) -> None:
+    """Let a program make what its samples need, such as a client in another language; each says what it is."""
+    getattr(sys.modules[program], "prepare", lambda: None)()
 
 
 def chosen(program: str, only: list[str] | None) -> list[harness.Case]:
@@ -76,6 +84,8 @@ def measure(program: str, cases: list[harness.Case], options: argparse.Namespace
     is_kept = not (options.quick or options.peers)
     only = options.peers.split(",") if options.peers else None
     is_well = True
+    if cases:
+        prepare(program)
     for case in cases:
         peers = [peer for peer in case.peers if not only or peer in only]
         rows = sampling.measure(program, case, 1 if options.quick else options.rounds, peers)
@@ -105,7 +115,8 @@ def main() -> int:
     if options.list:
         for program, cases in plan:
             for case in cases:
-                print(f"{program}\t{case.name}\t{case.unit}\t{', '.join(case.peers)}")
+                unit = case.unit if isinstance(case.unit, str) else ", ".join(dict.fromkeys(case.unit.values()))
+                print(f"{program}\t{case.name}\t{unit}\t{', '.join(case.peers)}")
         return 0
     # Packages that were installed come compiled; a source tree is compiled by its first sample, not by each.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

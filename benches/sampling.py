@@ -108,7 +108,9 @@ def measure(program: str, case: Case, round_count: int, peers: list[str]) -> lis
                 column.spent_s += time.monotonic() - begin
     # A package that is not installed is no column.
     shown = [column for column in columns if "No module named" not in column.note]
-    parts = dict.fromkeys(part for column in shown for figures in column.figures for part in figures) or {"": None}
+    parts = dict.fromkeys(part for column in shown for figures in column.figures for part in figures)
+    # If all are without a figure, the one row is that of the first.
+    parts = parts or dict.fromkeys([""] if isinstance(case.unit, str) else [next(iter(case.unit))])
     return [row(case, column, part) for part in parts for column in shown]
 
 
@@ -117,7 +119,7 @@ def row(case: Case, column: Column, part: str) -> Row:
     figures = [figures[part] for figures in column.figures if part in figures]
     note = "; ".join([*dict.fromkeys(column.words), *([column.note] if column.note else [])])
     name = f"{case.name}: {part}" if part else case.name
-    return Row(name, column.peer, case.unit, figures, note, bool(figures or column.words))
+    return Row(name, column.peer, case.unit_of(part), figures, note, bool(figures or column.words))
 
 
 def sample(program: str, name: str, column: Column) -> None:

@@ -36,6 +36,9 @@ LOOM = {
     "LOOM_MAX_PREEMPTIONS": os.environ.get("LOOM_MAX_PREEMPTIONS", "3"),
 }
 MODELS = [f"--package=threefold-{name}" for name in ("wait", "sync", "event-loop", "pool")] + ["--test", "loom"]
+# The benches' client is a workspace of its own; where the benches look for it.
+LOAD = ["--locked", "--quiet", "--manifest-path", "benches/load/Cargo.toml"]
+LOAD_TARGET = {"CARGO_TARGET_DIR": str(ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "load")}
 # What clippy and rustdoc compile the binding for.
 FOR_THIS_PYTHON = {"PYO3_PYTHON": sys.executable}
 
@@ -73,6 +76,10 @@ def lint_rust(chosen: list[Interpreter]) -> Iterator[Step]:
             settings = {"PYO3_PYTHON": interpreter.path, "CARGO_TARGET_DIR": str(folder)}
             binding = [CARGO, "clippy", "--package", "threefold-binding", "--quiet", "--", "--deny", "warnings"]
             yield Step(group, f"clippy for {interpreter.minor}", binding, settings)
+    formatting = [CARGO, "fmt", "--check", "--manifest-path", "benches/load/Cargo.toml"]
+    yield Step(group, "rustfmt for the load program", formatting)
+    load = [CARGO, "clippy", *LOAD, "--all-targets", "--", "--deny", "warnings"]
+    yield Step(group, "clippy for the load program", load, LOAD_TARGET)
     documentation = [CARGO, "doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]
     yield Step(group, "rustdoc", documentation, FOR_THIS_PYTHON | {"RUSTDOCFLAGS": "--deny warnings"})
     missing = None if shutil.which("cargo-deny") else "cargo-deny is not installed (cargo install cargo-deny)"
@@ -85,8 +92,10 @@ def lint_rust(chosen: list[Interpreter]) -> Iterator[Step]:
 
 
 def rust() -> Iterator[Step]:
-    """Test the crates that know nothing of Python."""
+    """Test the crates that know nothing of Python, and build the program that the benches load servers with."""
     yield Step("rust", "tests of the crates", [CARGO, "test", "--quiet"])
+    yield Step("rust", "tests of the load program", [CARGO, "test", *LOAD], LOAD_TARGET)
+    yield Step("rust", "the load program", [CARGO, "build", *LOAD, "--release"], LOAD_TARGET)
 
 
 def loom() -> Iterator[Step]:

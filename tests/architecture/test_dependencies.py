@@ -26,7 +26,7 @@ def unexplained_crates(manifest: Path) -> list[str]:
 
 def test_every_crate_that_is_used_has_its_reason(project: Any) -> None:
     manifests = [project.root / "Cargo.toml", *project.files("Cargo.toml", under="crates")]
-    manifests += project.files("Cargo.toml", under="binding")
+    manifests += project.files("Cargo.toml", under="binding") + project.files("Cargo.toml", under="benches")
     assert [name for manifest in manifests for name in unexplained_crates(manifest)] == []
 
 

@@ -1,5 +1,6 @@
 """The figures that the README and the performance page show are those that the benches have kept; and the benches run."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -45,7 +46,17 @@ PROGRAMS = {
     "process_queues,process_locks,process_pools,pool_deaths": (
         "multiprocessing.Queue,multiprocessing,ProcessPoolExecutor,threefold.ProcessPoolExecutor"
     ),
+    "loops,loop_tasks": "asyncio,uvloop",
 }
+# The gate builds it; to build it here takes longer than a test may.
+LOAD = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "load" / "release" / "threefold-load"
+SERVERS = (
+    "TCP, Protocol, 10 KiB x 10",
+    "TCP, streams by readexactly",
+    "sock_recv_into",
+    "TLS, streams, 1 KiB",
+    "UDP, 1 KiB x 1",
+)
 
 
 @pytest.mark.timeout(120)
@@ -59,6 +70,17 @@ def test_a_bench_measures_us_and_the_standard_library(programs):
     assert {row[1] for row in rows} >= {*peers.split(",")[:2], "threefold"}
     # Something may be missing; nothing that is there may fail, or hang.
     assert [row for row in rows if row[6] != "1" and not row[7].startswith("not available")] == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.skipif(not LOAD.exists(), reason="benches/load is not built")
+def test_an_event_loop_answers_the_load_program():
+    only = [word for name in SERVERS for word in ("--only", name)]
+    done = run("benches/run.py", "--quick", "--peers", "asyncio,plain epoll,threefold", *only)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rates = [line.split("\t") for line in done.stdout.splitlines() if ": rate\t" in line]
+    assert {row[1] for row in rates} == {"asyncio", "plain epoll", "threefold"}
+    assert [row for row in rates if row[6] != "1" and not row[7].startswith("not available")] == []
 
 
 def test_what_becomes_of_a_pool_is_told_in_both_languages(tmp_path):
