@@ -1,11 +1,11 @@
 //! The event loop: turns, and what they run.
 
-mod core;
 mod hearer;
+mod state;
 mod turn;
 
 use pyo3::prelude::*;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    core::register(module)
+    state::register(module)
 }

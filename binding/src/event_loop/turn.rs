@@ -12,8 +12,8 @@ use threefold_sys::clock::Instant;
 use threefold_sys::epoll::Event;
 use threefold_sys::slot;
 
-use super::core::EventLoopCore;
 use super::hearer::Hearer;
+use super::state::EventLoopCore;
 use crate::ffi::handles::{self, Ran, Scheduler};
 use crate::interrupt::SLICE;
 use crate::kept::intern;

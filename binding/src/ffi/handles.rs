@@ -412,11 +412,9 @@ unsafe fn complete(
     keyword_names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     let complete = CLASSES.get().and_then(|classes| classes.complete.get(method));
+    let Some(complete) = complete else { return std::ptr::null_mut() };
     // SAFETY: the caller's.
-    match complete {
-        Some(complete) => unsafe { call_complete(complete, this, arguments, count, keyword_names) },
-        None => std::ptr::null_mut(),
-    }
+    unsafe { call_complete(complete, this, arguments, count, keyword_names) }
 }
 
 unsafe extern "C" fn cancel<S: Scheduler>(
@@ -561,7 +559,7 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
 /// # Safety
 /// Attached; both are valid, and `args` is a tuple.
 #[inline]
-#[allow(clippy::cast_sign_loss, reason = "a tuple's length")]
+#[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "a tuple's length")]
 unsafe fn call(callback: *mut ffi::PyObject, args: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: the caller's. The place before the arguments is ours to be written to, as the flag says.
     unsafe {

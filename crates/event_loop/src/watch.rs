@@ -74,9 +74,7 @@ impl<W> Watch<W> {
         }
         let Some(entry) = self.entries.get_mut(index) else { return Ok(None) };
         let previous = entry.side(side).replace(watcher);
-        if entry.wanted() == entry.registered && previous.is_some() {
-            return Ok(previous);
-        }
+        // The kernel is asked even if it should know: the program may have closed the file, and this be another one.
         let was_watched = entry.registered != Interest::NONE;
         if let Err(error) = register(&self.epoll, descriptor, entry) {
             *entry.side(side) = previous;
