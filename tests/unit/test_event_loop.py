@@ -16,10 +16,12 @@ import weakref
 from pathlib import Path
 
 import pytest
-from loop_rig import run_until
 
 from threefold import asyncio
 from threefold.asyncio import EventLoop
+
+sys.path.insert(0, str(Path(__file__).parent))
+from loop_rig import run_until
 
 
 @pytest.fixture

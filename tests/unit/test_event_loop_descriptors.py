@@ -1,11 +1,15 @@
 """Descriptors that an event loop watches for callbacks."""
 
 import socket
+import sys
+from pathlib import Path
 
 import pytest
-from loop_rig import run_until
 
 from threefold.asyncio import EventLoop
+
+sys.path.insert(0, str(Path(__file__).parent))
+from loop_rig import run_until
 
 
 @pytest.fixture
