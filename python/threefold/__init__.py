@@ -1,6 +1,6 @@
 """Threads, processes and async tasks on one engine written in Rust, behind the standard library's own API.
 
-    from threefold import threading, queue, futures, multiprocessing
+    from threefold import threading, queue, futures, multiprocessing, asyncio
 
 or, for a program as it is: `threefold run app.py`, or `threefold.install()`.
 

@@ -13,7 +13,7 @@ from threefold._references import Reference, repoint
 # `typing` and `collections.abc` would cost more than all the rest of a start; type checkers take this name as true.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from types import ModuleType
 
 _active_parts: tuple[str, ...] = ()
@@ -21,7 +21,8 @@ _hook: ImportHook | None = None
 _ready: set[str] = set()
 _originals: dict[tuple[str, str], object] = {}
 _references: list[Reference] = []
-_patched_thread_classes: list[type] = []
+# Put back what our modules have changed within the standard ones.
+_undoings: list[Callable[[], None]] = []
 _postponements = 0
 _put_off: set[str] = set()
 
@@ -36,7 +37,7 @@ def install(*, only: str | Iterable[str] | None = None) -> None:
 
     Args:
         only: the parts to replace, as names or one string with commas: threading, queue,
-            futures, multiprocessing.
+            futures, multiprocessing, asyncio.
             None replaces all of them.
 
     Raises:
@@ -83,9 +84,9 @@ def uninstall() -> None:
             _assign(sys.modules[standard], name, original)
     for reference in _references:
         reference.restore()
-    for thread_class in _patched_thread_classes:
-        sys.modules["threefold.threading"]._unpatch_thread(thread_class)
-    for collection in (_ready, _originals, _references, _patched_thread_classes):
+    for undo in _undoings:
+        undo()
+    for collection in (_ready, _originals, _references, _undoings):
         collection.clear()
 
 
@@ -233,9 +234,11 @@ def _replace(home: str, standard: ModuleType, ours: ModuleType) -> None:
         if original is not replacement:
             _originals.setdefault((home, name), original)
             _assign(standard, name, replacement)
-    if home == "threading" and standard.Thread not in _patched_thread_classes:
-        ours._patch_thread(standard.Thread)
-        _patched_thread_classes.append(standard.Thread)
+    change_in_place = getattr(ours, "_change_in_place", None)
+    if change_in_place is not None:
+        undo = change_in_place(standard)
+        if undo is not None:
+            _undoings.append(undo)
     _references.extend(repoint(list(pairs.values())))
 
 

@@ -1,5 +1,7 @@
 """What can be replaced in the standard library: by part and module, the names and the module of ours that has them."""
 
+import sys
+
 
 class Home:
     """A standard module some of whose names are replaced.
@@ -51,6 +53,8 @@ HOMES = {
     "multiprocessing.pool": Home("multiprocessing", "threefold.multiprocessing.pool", "Pool"),
     "concurrent.futures.process": Home("futures", "threefold._process_executor", "ProcessPoolExecutor"),
     "multiprocessing.connection": Home("multiprocessing", "threefold.multiprocessing.connection", "Connection", "Pipe"),
+    # The loop of a program that does not choose one comes from the standard policy, which changes in place.
+    "asyncio": Home("asyncio", "threefold.asyncio", *(("EventLoop",) if sys.version_info >= (3, 13) else ())),
 }
 """The standard modules that change, by name."""
 

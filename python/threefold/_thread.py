@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading as _standard
 
 from threefold import _thread_join, _thread_start
@@ -96,3 +97,11 @@ def _unpatch_thread(thread_class: type) -> None:
             delattr(thread_class, name)
         else:
             setattr(thread_class, name, value)
+
+
+def _change_in_place(standard: Any) -> Callable[[], None] | None:
+    """Change `threading.Thread` of the standard module, and return what puts it back; None if it is changed already."""
+    if standard.Thread in _originals:
+        return None
+    _patch_thread(standard.Thread)
+    return functools.partial(_unpatch_thread, standard.Thread)

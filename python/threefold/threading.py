@@ -3,7 +3,7 @@
 import threading as _standard
 from threading import *  # noqa: F403 - all that the engine does not replace is the standard library's own
 
-from threefold._thread import Thread, Timer, _patch_thread, _unpatch_thread  # noqa: F401 - for `threefold run`
+from threefold._thread import Thread, Timer, _change_in_place, _patch_thread, _unpatch_thread  # noqa: F401 - for `threefold run`
 from threefold._threefold import (  # type: ignore[assignment]  # noqa: F401 - re-exported
     Barrier,
     BoundedSemaphore,

@@ -60,6 +60,9 @@ from threefold._thread import (
     Timer as Timer,
 )
 from threefold._thread import (
+    _change_in_place as _change_in_place,
+)
+from threefold._thread import (
     _patch_thread as _patch_thread,
 )
 from threefold._thread import (

@@ -109,8 +109,8 @@ def test_the_pool_of_interpreters_keeps_its_base_class(installed):
 @pytest.mark.parametrize(
     ("only", "sentence"),
     [
-        ("threads", "no part is called 'threads'; the parts are threading, queue, futures, multiprocessing"),
-        (["queue", "asyncio", "process"], "no part is called 'asyncio', 'process'"),
+        ("threads", "no part is called 'threads'; the parts are threading, queue, futures, multiprocessing, asyncio"),
+        (["queue", "crawl", "process"], "no part is called 'crawl', 'process'"),
         ("", "no part is named"),
         ([], "no part is named"),
     ],
@@ -122,4 +122,4 @@ def test_a_wrong_part_is_a_value_error(only, sentence):
 
 def test_the_parts_come_in_their_order():
     assert _activate.parse_parts(" futures, threading ") == ("threading", "futures")
-    assert _activate.parse_parts(None) == ("threading", "queue", "futures", "multiprocessing")
+    assert _activate.parse_parts(None) == ("threading", "queue", "futures", "multiprocessing", "asyncio")

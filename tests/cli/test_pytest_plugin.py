@@ -16,7 +16,7 @@ def test_hung():
 def test_next():
     prove("next")
 """
-HEADER = "threefold: threading, queue, futures, multiprocessing on the Rust engine"
+HEADER = "threefold: threading, queue, futures, multiprocessing, asyncio on the Rust engine"
 
 
 def run(environment, *arguments, **variables):

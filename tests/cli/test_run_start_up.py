@@ -7,7 +7,7 @@ import pytest
 from .conftest import PACKAGE, START_UP_FILES, TREE
 
 MAIN = "import sys\nfrom proof import prove\nprove('main')\nprint(sys.path, list(map(type, sys.meta_path))[-3:])\n"
-PARTS = "threading,queue,futures,multiprocessing"
+PARTS = "threading,queue,futures,multiprocessing,asyncio"
 
 
 def test_the_start_up_file_imports_nothing_unless_asked(installed):
