@@ -5,7 +5,9 @@
 //! which is as much as a whole uncontended lock operation. So each hot method exists twice: the `#[pymethods]` one is
 //! complete, and a [`FastMethod`] in front of it answers the common case or says [`Fast::Slow`].
 
+pub(crate) mod backed;
 mod buffers;
+pub(crate) mod contexts;
 pub(crate) mod handles;
 
 use std::ffi::{CStr, CString};
@@ -18,7 +20,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyType};
 
 pub(crate) use buffers::{
-    Exported, bytes_read, install_buffer, new_bytearray, new_bytes, read_into, slice_of, source_of,
+    Exported, bytes_read, bytes_received, install_buffer, new_bytearray, new_bytes, read_into, slice_of, source_of,
 };
 
 /// The answer of a fast method.

@@ -2,10 +2,15 @@
 
 mod core;
 mod hearer;
+mod stream;
+mod stream_chunk;
+mod stream_reading;
+mod stream_writing;
 mod turn;
 
 use pyo3::prelude::*;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    core::register(module)
+    core::register(module)?;
+    stream::register(module)
 }

@@ -4,10 +4,11 @@ import asyncio
 import logging
 import selectors
 import weakref
-from asyncio import events, format_helpers
+from asyncio import constants, events, format_helpers, sslproto
 
 from threefold._threefold import EventLoopCore
 from threefold.asyncio._handles import Handle
+from threefold.asyncio._stream_transport import StreamTransport
 
 logger = logging.getLogger("asyncio")
 
@@ -100,6 +101,38 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
         self._take_soon(handle)
         return handle
 
+
+    def _make_socket_transport(self, sock, protocol, waiter=None, *, extra=None, server=None):
+        self._ensure_fd_no_transport(sock)
+        return StreamTransport(self, sock, protocol, waiter, extra, server)
+
+    def _make_ssl_transport(
+        self,
+        rawsock,
+        protocol,
+        sslcontext,
+        waiter=None,
+        *,
+        server_side=False,
+        server_hostname=None,
+        extra=None,
+        server=None,
+        ssl_handshake_timeout=constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout=constants.SSL_SHUTDOWN_TIMEOUT,
+    ):
+        self._ensure_fd_no_transport(rawsock)
+        ssl_protocol = sslproto.SSLProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server)
+        return ssl_protocol._app_transport
 
     def _add_callback(self, handle):
         if not handle._cancelled:
