@@ -16,7 +16,7 @@ logger = logging.getLogger("asyncio")
 _SERVER_KNOWS_TRANSPORTS = base_events.Server._attach.__code__.co_argcount > 1
 
 
-class StreamTransport(transports.Transport):
+class StreamTransport(transports._FlowControlMixin):
     """A connected stream socket.
 
     `write`, `writelines`, `pause_reading`, `resume_reading`, `is_reading`, `is_closing` and `get_write_buffer_size` are the
@@ -28,7 +28,7 @@ class StreamTransport(transports.Transport):
     Source: CPython Lib/asyncio/selector_events.py, _SelectorSocketTransport
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_core", "_empty_waiter", "_loop", "_server", "_sock", "_sock_fd")
+    __slots__ = ("__dict__", "__weakref__", "_core", "_empty_waiter", "_server", "_sock", "_sock_fd")
 
     _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.TRY_NATIVE
@@ -52,7 +52,7 @@ class StreamTransport(transports.Transport):
             extra: what `get_extra_info` returns in addition.
             server: the server that has accepted the connection.
         """
-        super().__init__(extra)
+        transports.Transport.__init__(self, extra)
         information = self._extra
         information["socket"] = trsock.TransportSocket(sock)
         information["sockname"] = _name_of(sock.getsockname)
