@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType};
+use pyo3::types::{PyDict, PyType, PyWeakrefReference};
 use threefold_event_loop::Stream;
 use threefold_event_loop::watch::Side;
 use threefold_wait::Latch;
@@ -17,6 +17,7 @@ use threefold_wait::Latch;
 use super::core::EventLoopCore;
 use super::hearer::{Hearer, Native};
 use super::stream_chunk::Chunk;
+use super::stream_reader::Read;
 use super::stream_reading::{self, Receiver};
 use super::stream_writing;
 use crate::convert::Constructed;
@@ -40,25 +41,38 @@ pub(super) struct State {
     pub(super) receiver: Receiver,
     /// What an arrival is expected to need, if that is much: see `stream_reading`.
     pub(super) expected_bytes: usize,
+    /// A read that waits for what arrives.
+    pub(super) read: Option<Arc<Read>>,
 }
 
 #[pymethods]
 impl StreamCore {
     #[new]
     fn new(event_loop: Py<EventLoopCore>, descriptor: RawFd) -> Self {
-        let state =
-            State { stream: Stream::default(), protocol: None, receiver: Receiver::Unknown, expected_bytes: 0 };
+        let state = State {
+            stream: Stream::default(),
+            protocol: None,
+            receiver: Receiver::Unknown,
+            expected_bytes: 0,
+            read: None,
+        };
         Self { constructed: Constructed::YES, descriptor, event_loop, state: Latch::new(state) }
     }
 
     /// Sets who hears of what arrives; `None` at the end.
     #[pyo3(signature = (protocol, is_buffered=false))]
     fn set_protocol(&self, protocol: Option<Py<PyAny>>, is_buffered: bool) {
-        let receiver = if is_buffered { Receiver::UnknownBuffered } else { Receiver::Unknown };
-        let mut state = self.state.close();
-        let previous = (std::mem::replace(&mut state.protocol, protocol), std::mem::replace(&mut state.receiver, receiver));
-        drop(state);
-        drop(previous);
+        self.replace(protocol, if is_buffered { Receiver::UnknownBuffered } else { Receiver::Unknown });
+    }
+
+    /// Brings what arrives to a stream's reader.
+    ///
+    /// Args:
+    ///     protocol: the reader's protocol.
+    ///     reference: a weak reference to the reader.
+    ///     dictionary: the reader's `__dict__`.
+    fn set_reader(&self, protocol: Py<PyAny>, reference: Py<PyWeakrefReference>, dictionary: Py<PyDict>) {
+        self.replace(Some(protocol), Receiver::Reader(reference, dictionary));
     }
 
     /// Who hears of what arrives.
@@ -180,6 +194,15 @@ impl StreamCore {
 }
 
 impl StreamCore {
+    fn replace(&self, protocol: Option<Py<PyAny>>, receiver: Receiver) {
+        let mut state = self.state.close();
+        let read = state.read.take();
+        let protocol = std::mem::replace(&mut state.protocol, protocol);
+        let receiver = std::mem::replace(&mut state.receiver, receiver);
+        drop(state);
+        drop((protocol, receiver, read));
+    }
+
     /// The kernel is not asked about a side any more.
     pub(super) fn ignore(&self, side: Side) {
         let previous = self.event_loop.get().watch.close().clear(self.descriptor, side);
@@ -193,6 +216,11 @@ impl Backing for StreamCore {
     fn place() -> &'static OnceLock<usize> {
         static PLACE: OnceLock<usize> = OnceLock::new();
         &PLACE
+    }
+
+    fn class() -> &'static OnceLock<Py<PyType>> {
+        static CLASS: OnceLock<Py<PyType>> = OnceLock::new();
+        &CLASS
     }
 }
 

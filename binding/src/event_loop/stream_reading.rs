@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict, PyWeakrefMethods, PyWeakrefReference};
 use threefold_sys::stream::{Attempt, Room};
 
 use super::core::EventLoopCore;
@@ -31,6 +31,8 @@ pub(super) enum Receiver {
     Plain(Py<PyAny>),
     /// `get_buffer` and `buffer_updated`.
     Buffered(Py<PyAny>, Py<PyAny>),
+    /// A stream's reader, weakly, and its dictionary.
+    Reader(Py<PyWeakrefReference>, Py<PyDict>),
 }
 
 impl Receiver {
@@ -40,6 +42,7 @@ impl Receiver {
             Self::UnknownBuffered => Self::UnknownBuffered,
             Self::Plain(received) => Self::Plain(received.clone_ref(py)),
             Self::Buffered(get, updated) => Self::Buffered(get.clone_ref(py), updated.clone_ref(py)),
+            Self::Reader(reference, dictionary) => Self::Reader(reference.clone_ref(py), dictionary.clone_ref(py)),
         }
     }
 
@@ -48,6 +51,7 @@ impl Receiver {
             Self::Unknown | Self::UnknownBuffered => Ok(()),
             Self::Plain(received) => visit.call(received),
             Self::Buffered(get, updated) => visit.call(get).and_then(|()| visit.call(updated)),
+            Self::Reader(reference, dictionary) => visit.call(reference).and_then(|()| visit.call(dictionary)),
         }
     }
 }
@@ -65,6 +69,7 @@ pub(super) fn receive(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>
     match receiver {
         Receiver::Plain(received) => receive_bytes(core, transport, received.bind(py)),
         Receiver::Buffered(get, updated) => receive_into(core, transport, get.bind(py), updated.bind(py)),
+        Receiver::Reader(reference, _dictionary) => receive_for_reader(core, transport, &reference),
         Receiver::Unknown => match look_up(core, "data_received") {
             Ok(received) => {
                 core.get().keep(Receiver::Plain(received.clone().unbind()));
@@ -116,7 +121,7 @@ fn receive_bytes(
     transport: &Bound<'_, PyAny>,
     received: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    match arrival(core)? {
+    match arrival(core, MOST_BYTES)? {
         Arrival::Bytes(bytes) => match received.call1((bytes,)) {
             Ok(_ignored) => Ok(()),
             Err(error) => fail(transport, error, "Fatal error: protocol.data_received() call failed."),
@@ -127,20 +132,53 @@ fn receive_bytes(
     }
 }
 
-/// Receives into the loop's buffer or, when much is expected, into an object.
+/// To a read that waits, or into the reader's buffer.
+fn receive_for_reader(
+    core: &Bound<'_, StreamCore>,
+    transport: &Bound<'_, PyAny>,
+    reference: &Py<PyWeakrefReference>,
+) -> PyResult<()> {
+    let py = core.py();
+    let read = core.get().state.close().read.take();
+    let most_bytes = read.as_ref().map_or(MOST_BYTES, |read| read.most_bytes().min(MOST_BYTES));
+    let bytes = match arrival(core, most_bytes)? {
+        Arrival::Bytes(bytes) => bytes,
+        Arrival::End => return end(transport),
+        Arrival::Nothing => {
+            core.get().state.close().read = read;
+            return Ok(());
+        }
+        Arrival::Failure(error) => return fail(transport, error, "Fatal read error on socket transport"),
+    };
+    let bytes = match read {
+        Some(read) => match read.serve(bytes) {
+            Ok(()) => return Ok(()),
+            Err(bytes) => bytes,
+        },
+        None => bytes,
+    };
+    // Nobody has the reader any more: as its protocol does, what arrives is dropped.
+    let Some(reader) = reference.bind(py).upgrade() else { return Ok(()) };
+    match reader.call_method1(intern!(py, "feed_data"), (bytes,)) {
+        Ok(_ignored) => Ok(()),
+        Err(error) => fail(transport, error, "Fatal error: protocol.data_received() call failed."),
+    }
+}
+
+/// Receives `most_bytes` at most, into the loop's buffer or, when much is expected, into an object.
 #[inline]
-fn arrival<'py>(core: &Bound<'py, StreamCore>) -> PyResult<Arrival<'py>> {
+fn arrival<'py>(core: &Bound<'py, StreamCore>, most_bytes: usize) -> PyResult<Arrival<'py>> {
     let (py, this) = (core.py(), core.get());
     let expected_bytes = this.state.close().expected_bytes;
     let (outcome, bytes) = if expected_bytes == 0 {
         let mut memory = this.event_loop.get().lend_memory();
-        let mut room = Room::new(&mut memory);
+        let mut room = Room::new(memory.get_mut(..most_bytes).unwrap_or_default());
         let outcome = room.receive(this.descriptor);
         let bytes = (!room.is_empty()).then(|| PyBytes::new(py, room.bytes()));
         this.event_loop.get().take_back(memory);
         (outcome, bytes)
     } else {
-        bytes_received(py, expected_bytes, |room| room.receive(this.descriptor))?
+        bytes_received(py, expected_bytes.min(most_bytes), |room| room.receive(this.descriptor))?
     };
     Ok(match (outcome, bytes) {
         (Err(error), _) => Arrival::Failure(os_error(py, &error)),

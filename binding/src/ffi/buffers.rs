@@ -118,6 +118,31 @@ pub(crate) fn bytes_read(
     if room.is_full() { Ok(bytes) } else { Err(PyBufferError::new_err("the bytes were not read to the end")) }
 }
 
+/// Takes the first bytes out of a `bytearray`, `most_bytes` at most.
+///
+/// # Errors
+/// `BufferError` while somebody has a view of it; `MemoryError`.
+pub(crate) fn take_front<'py>(buffer: &Bound<'py, PyByteArray>, most_bytes: usize) -> PyResult<Bound<'py, PyBytes>> {
+    let len = buffer.len();
+    let count = len.min(most_bytes);
+    // SAFETY: attached, and nothing runs between the look at the length and the copy; `count` bytes are there.
+    let bytes = unsafe {
+        let start = ffi::PyByteArray_AsString(buffer.as_ptr());
+        let size = ffi::Py_ssize_t::try_from(count)?;
+        Bound::from_owned_ptr_or_err(buffer.py(), ffi::PyBytes_FromStringAndSize(start, size))?
+    };
+    if count == len {
+        buffer.resize(0)?;
+    } else {
+        // SAFETY: attached, and a `bytearray` is a sequence; -1 with an exception if its length is fixed by a view.
+        let status = unsafe { ffi::PySequence_DelSlice(buffer.as_ptr(), 0, ffi::Py_ssize_t::try_from(count)?) };
+        if status != 0 {
+            return Err(PyErr::fetch(buffer.py()));
+        }
+    }
+    Ok(bytes.cast_into()?)
+}
+
 unsafe extern "C" {
     /// Gives a `bytes` object that nobody else knows another length; on failure it is gone.
     fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;

@@ -7,6 +7,7 @@ import weakref
 from asyncio import constants, events, format_helpers, sslproto
 
 from threefold._threefold import EventLoopCore
+from threefold.asyncio import _streams
 from threefold.asyncio._handles import Handle
 from threefold.asyncio._stream_transport import StreamTransport
 
@@ -104,6 +105,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
 
     def _make_socket_transport(self, sock, protocol, waiter=None, *, extra=None, server=None):
         self._ensure_fd_no_transport(sock)
+        _streams.adopt(protocol)
         return StreamTransport(self, sock, protocol, waiter, extra, server)
 
     def _make_ssl_transport(
@@ -121,6 +123,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
         ssl_shutdown_timeout=constants.SSL_SHUTDOWN_TIMEOUT,
     ):
         self._ensure_fd_no_transport(rawsock)
+        _streams.adopt(protocol)
         ssl_protocol = sslproto.SSLProtocol(
             self,
             protocol,

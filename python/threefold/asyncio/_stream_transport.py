@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from threefold import _threefold
+from threefold.asyncio import _streams
 
 logger = logging.getLogger("asyncio")
 
@@ -124,7 +125,11 @@ class StreamTransport(transports._FlowControlMixin):
 
     def set_protocol(self, protocol: Any) -> None:
         """Set who hears of what arrives from now on."""
-        self._core.set_protocol(protocol, isinstance(protocol, protocols.BufferedProtocol))
+        reader = _streams.reader_of(protocol)
+        if reader is not None:
+            self._core.set_reader(protocol, protocol._stream_reader_wr, reader.__dict__)
+        else:
+            self._core.set_protocol(protocol, isinstance(protocol, protocols.BufferedProtocol))
 
     def get_protocol(self) -> Any:
         """Return who hears of what arrives."""
