@@ -236,10 +236,7 @@ unsafe fn call_complete(
 pub(crate) fn dictionary_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
     // SAFETY: attached, and the object is valid; a new reference, or null with an exception.
     let dictionary = unsafe {
-        Bound::from_owned_ptr_or_err(
-            object.py(),
-            ffi::PyObject_GenericGetDict(object.as_ptr(), std::ptr::null_mut()),
-        )?
+        Bound::from_owned_ptr_or_err(object.py(), ffi::PyObject_GenericGetDict(object.as_ptr(), std::ptr::null_mut()))?
     };
     Ok(dictionary.cast_into()?)
 }

@@ -358,7 +358,14 @@ fn get_write_buffer_size(
     Ok(size.into_pyobject(core.py())?.into_any().unbind())
 }
 
-backed_method!(Write, StreamCore, c"write", Some("data"), "Write bytes; what does not fit is queued.", stream_writing::write);
+backed_method!(
+    Write,
+    StreamCore,
+    c"write",
+    Some("data"),
+    "Write bytes; what does not fit is queued.",
+    stream_writing::write
+);
 backed_method!(
     WriteLines,
     StreamCore,
@@ -367,10 +374,24 @@ backed_method!(
     "Write the pieces one behind the other, with one system call where possible.",
     stream_writing::write_lines
 );
-backed_method!(PauseReading, StreamCore, c"pause_reading", None, "Read nothing until reading is resumed.", pause_reading);
+backed_method!(
+    PauseReading,
+    StreamCore,
+    c"pause_reading",
+    None,
+    "Read nothing until reading is resumed.",
+    pause_reading
+);
 backed_method!(ResumeReading, StreamCore, c"resume_reading", None, "Read again.", resume_reading);
 backed_method!(IsReading, StreamCore, c"is_reading", None, "Return whether what arrives is read.", is_reading);
-backed_method!(IsClosing, StreamCore, c"is_closing", None, "Return whether the transport is closed or being closed.", is_closing);
+backed_method!(
+    IsClosing,
+    StreamCore,
+    c"is_closing",
+    None,
+    "Return whether the transport is closed or being closed.",
+    is_closing
+);
 backed_method!(
     GetWriteBufferSize,
     StreamCore,

@@ -171,14 +171,13 @@ impl StreamRead {
     }
 
     /// Ends the read with an exception, as a coroutine's `throw`.
-    #[pyo3(signature = (kind, value=None, traceback=None, /))]
+    #[pyo3(signature = (kind, value=None, _traceback=None, /))]
     fn throw(
         &self,
         kind: &Bound<'_, PyAny>,
         value: Option<&Bound<'_, PyAny>>,
-        traceback: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let _the_exceptions_own_is_kept = traceback;
         self.read.give_up(kind.py())?;
         Err(thrown(kind, value)?)
     }
@@ -267,7 +266,9 @@ fn read<'py>(reader: &Bound<'py, PyAny>, most: Option<&Bound<'py, PyAny>>) -> Py
         return Ok(Py::new(py, read)?.into_any());
     }
     let standard = STANDARD_READ.get_or_find(py, || standard(py, "StreamReader", "read"))?;
-    let most = most.cloned().unwrap_or_else(|| (-1_i32).into_pyobject(py).map_or_else(|never| match never {}, Bound::into_any));
+    let most = most
+        .cloned()
+        .unwrap_or_else(|| (-1_i32).into_pyobject(py).map_or_else(|never| match never {}, Bound::into_any));
     Ok(standard.call1((reader, most))?.unbind())
 }
 
@@ -334,14 +335,13 @@ impl Drained {
     }
 
     #[allow(clippy::unused_self, reason = "as Python calls it")]
-    #[pyo3(signature = (kind, value=None, traceback=None, /))]
+    #[pyo3(signature = (kind, value=None, _traceback=None, /))]
     fn throw(
         &self,
         kind: &Bound<'_, PyAny>,
         value: Option<&Bound<'_, PyAny>>,
-        traceback: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
-        let _the_exceptions_own_is_kept = traceback;
         Err(thrown(kind, value)?)
     }
 
@@ -359,7 +359,13 @@ impl Awaitable for Drained {
     }
 }
 
-optional_method!(ReadMethod, c"read", Some(("n", "-1")), "Read up to `n` bytes; all until the end if it is negative.", read);
+optional_method!(
+    ReadMethod,
+    c"read",
+    Some(("n", "-1")),
+    "Read up to `n` bytes; all until the end if it is negative.",
+    read
+);
 optional_method!(WriteMethod, c"write", Some(("data", "")), "Write bytes; what does not fit is queued.", write);
 optional_method!(DrainMethod, c"drain", None, "Wait until not too much is queued for writing.", drain);
 

@@ -64,9 +64,9 @@ pub(super) fn receive(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>
     if state.stream.is_lost() {
         return Ok(());
     }
-    let receiver = state.receiver.clone_ref(py);
+    let hearer = state.receiver.clone_ref(py);
     drop(state);
-    match receiver {
+    match hearer {
         Receiver::Plain(received) => receive_bytes(core, transport, received.bind(py)),
         Receiver::Buffered(get, updated) => receive_into(core, transport, get.bind(py), updated.bind(py)),
         Receiver::Reader(reference, _dictionary) => receive_for_reader(core, transport, &reference),

@@ -232,8 +232,7 @@ unsafe fn new_handle(
             return handle;
         }
         let slots = &classes.slots;
-        let context =
-            if call.context.is_null() { ffi::PyContext_CopyCurrent() } else { ffi::Py_NewRef(call.context) };
+        let context = if call.context.is_null() { ffi::PyContext_CopyCurrent() } else { ffi::Py_NewRef(call.context) };
         let args = if call.given.is_empty() {
             ffi::Py_NewRef(classes.no_arguments.as_ptr())
         } else {

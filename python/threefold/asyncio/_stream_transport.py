@@ -184,7 +184,7 @@ class StreamTransport(transports._FlowControlMixin):
             getattr(protocol, method)()
         except (SystemExit, KeyboardInterrupt):
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - reported, whatever it is
             message = f"protocol.{method}() failed"
             context = {"message": message, "exception": error, "transport": self, "protocol": protocol}
             self._loop.call_exception_handler(context)
@@ -197,7 +197,7 @@ class StreamTransport(transports._FlowControlMixin):
             keeps_open = self._core.protocol.eof_received()
         except (SystemExit, KeyboardInterrupt):
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - reported, whatever it is
             self._fatal_error(error, "Fatal error: protocol.eof_received() call failed.")
             return
         if keeps_open:
