@@ -1,6 +1,7 @@
 """Streams on our loops: whatever is read, however it is cancelled, every byte arrives once and in order."""
 
 import asyncio
+import inspect
 import random
 import sys
 from collections.abc import Awaitable, Callable
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from threefold import asyncio as ours
+from threefold.asyncio._streams import StreamReader, StreamWriter
 
 sys.path.insert(0, str(Path(__file__).parent))
 from stream_rig import run
@@ -68,6 +72,43 @@ def test_all_ways_of_reading_see_the_same_bytes() -> None:
         assert received == sent
         assert reader.at_eof()
         assert await reader.read(10) == b""
+        await end(server, writer)
+
+    run(main())
+
+
+def test_our_connections_have_our_writers_and_the_standard_librarys_signatures() -> None:
+    async def main() -> None:
+        server, port = await serve(echo)
+        reader, writer = await ours.open_connection("127.0.0.1", port, limit=1000)
+        assert type(reader) is StreamReader
+        assert type(writer) is StreamWriter
+        writer.write(data=b"a line\n")
+        await asyncio.gather(writer.drain(), asyncio.create_task(writer.drain()))
+        assert await reader.read(n=2) == b"a "
+        assert await reader.readline() == b"line\n"
+        writer.write(b"x" * 3000 + b"\n")
+        with pytest.raises(ValueError, match="limit"):
+            await reader.readline()
+        with pytest.raises(TypeError):
+            writer.write()
+        await end(server, writer)
+
+    run(main())
+    assert inspect.signature(ours.open_connection) == inspect.signature(asyncio.open_connection)
+
+
+def test_small_reads_share_what_one_arrival_brings() -> None:
+    async def main() -> None:
+        server, port = await serve(echo)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        text = bytes(range(200))
+        writer.write(text)
+        first = asyncio.create_task(reader.read(1))
+        received = await first
+        while len(received) < len(text):
+            received += await reader.read(1)
+        assert received == text
         await end(server, writer)
 
     run(main())

@@ -4,8 +4,10 @@ mod core;
 mod hearer;
 mod stream;
 mod stream_chunk;
+mod stream_methods;
 mod stream_reader;
 mod stream_reading;
+mod stream_streams;
 mod stream_writing;
 mod turn;
 
@@ -14,5 +16,7 @@ use pyo3::prelude::*;
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     core::register(module)?;
     stream::register(module)?;
-    stream_reader::register(module)
+    stream_methods::register(module)?;
+    stream_reader::register(module)?;
+    stream_streams::register(module)
 }

@@ -19,11 +19,10 @@ use threefold_wait::Latch;
 
 use super::stream::StreamCore;
 use super::stream_reading::Receiver;
-use super::stream_writing;
 use crate::convert::Constructed;
-use crate::ffi::backed::{find_backing, install_optional, optional_method};
-use crate::ffi::{Awaitable, Step, dictionary_of, install_awaitable, take_front};
-use crate::kept::{Kept, intern};
+use crate::ffi::backed::find_backing;
+use crate::ffi::{Awaitable, Step, install_awaitable, take_front};
+use crate::kept::intern;
 
 /// A read of a stream's next bytes.
 #[pyclass(frozen, module = "threefold._threefold", name = "StreamRead", weakref)]
@@ -131,9 +130,10 @@ impl Read {
         let transport = item(reader, intern!(reader.py(), "_transport"))?;
         let Some(core) = find_backing::<StreamCore>(&transport) else { return Ok(()) };
         let mut state = core.get().state.close();
-        if matches!(&state.receiver, Receiver::Reader(_, dictionary) if dictionary.is(reader)) {
-            state.read = Some(Arc::clone(self));
-        }
+        let is_brought_here = matches!(&state.receiver, Receiver::Reader(_, dictionary) if dictionary.is(reader));
+        let previous = if is_brought_here { state.read.replace(Arc::clone(self)) } else { None };
+        drop(state);
+        drop(previous);
         Ok(())
     }
 
@@ -227,7 +227,7 @@ impl Awaitable for StreamRead {
 }
 
 /// The exception of a coroutine's `throw`.
-fn thrown(kind: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>) -> PyResult<PyErr> {
+pub(super) fn thrown(kind: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>) -> PyResult<PyErr> {
     let exception = match (kind.cast::<PyType>(), value) {
         (Ok(class), Some(value)) if !value.is_instance(class)? => class.call1((value,))?,
         (Ok(_), Some(value)) => value.clone(),
@@ -236,6 +236,30 @@ fn thrown(kind: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>) -> PyResult
         (Err(_), _) => return Err(PyTypeError::new_err("exceptions must derive from BaseException")),
     };
     Ok(PyErr::from_value(exception))
+}
+
+/// Appends what arrives to what is buffered, and wakes who waits for it: `StreamReader.feed_data`.
+pub(super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
+    let py = reader.py();
+    let buffer = item(reader, intern!(py, "_buffer"))?;
+    buffer.call_method1(intern!(py, "extend"), (bytes,))?;
+    let waiter = item(reader, intern!(py, "_waiter"))?;
+    if !waiter.is_none() {
+        reader.set_item(intern!(py, "_waiter"), py.None())?;
+        if !waiter.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+            waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
+        }
+    }
+    let transport = item(reader, intern!(py, "_transport"))?;
+    if transport.is_none() || item(reader, intern!(py, "_paused"))?.is_truthy()? {
+        return Ok(());
+    }
+    let limit: usize = item(reader, intern!(py, "_limit"))?.extract()?;
+    if buffer.len()? / 2 > limit {
+        transport.call_method0(intern!(py, "pause_reading"))?;
+        reader.set_item(intern!(py, "_paused"), true)?;
+    }
+    Ok(())
 }
 
 /// Takes what is buffered, `most_bytes` at most; the transport may bring more.
@@ -254,137 +278,15 @@ fn take(reader: &Bound<'_, PyDict>, most_bytes: usize) -> PyResult<Step> {
 }
 
 /// What a reader or writer keeps under a name.
-fn item<'py>(dictionary: &Bound<'py, PyDict>, name: &Bound<'py, pyo3::types::PyString>) -> PyResult<Bound<'py, PyAny>> {
+pub(super) fn item<'py>(
+    dictionary: &Bound<'py, PyDict>,
+    name: &Bound<'py, pyo3::types::PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
     dictionary.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyAttributeError::new_err(name.clone().unbind()))
-}
-
-/// `StreamReader.read(n)`: other reads than of some bytes are the standard library's.
-fn read<'py>(reader: &Bound<'py, PyAny>, most: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
-    let py = reader.py();
-    if let Some(most_bytes) = most.and_then(|most| most.extract::<usize>().ok()).filter(|most| *most > 0) {
-        let read = StreamRead::new(dictionary_of(reader)?.unbind(), most_bytes);
-        return Ok(Py::new(py, read)?.into_any());
-    }
-    let standard = STANDARD_READ.get_or_find(py, || standard(py, "StreamReader", "read"))?;
-    let most = most
-        .cloned()
-        .unwrap_or_else(|| (-1_i32).into_pyobject(py).map_or_else(|never| match never {}, Bound::into_any));
-    Ok(standard.call1((reader, most))?.unbind())
-}
-
-/// `StreamWriter.write(data)`.
-fn write<'py>(writer: &Bound<'py, PyAny>, data: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
-    let py = writer.py();
-    let data = data.ok_or_else(|| PyTypeError::new_err("write() missing 1 required positional argument: 'data'"))?;
-    let transport = item(&dictionary_of(writer)?, intern!(py, "_transport"))?;
-    match find_backing::<StreamCore>(&transport) {
-        Some(core) => stream_writing::write(&core, &transport, data),
-        None => Ok(transport.call_method1(intern!(py, "write"), (data,))?.unbind()),
-    }
-}
-
-/// `StreamWriter.drain()`: there is nothing to wait for, or it is the standard library's.
-fn drain<'py>(writer: &Bound<'py, PyAny>, _none: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
-    let py = writer.py();
-    if is_drained(writer)? {
-        let drained = DRAINED.get_or_find(py, || Bound::new(py, Drained))?;
-        return Ok(drained.clone().into_any().unbind());
-    }
-    let standard = STANDARD_DRAIN.get_or_find(py, || standard(py, "StreamWriter", "drain"))?;
-    Ok(standard.call1((writer,))?.unbind())
-}
-
-fn is_drained(writer: &Bound<'_, PyAny>) -> PyResult<bool> {
-    let py = writer.py();
-    let writer = dictionary_of(writer)?;
-    let transport = item(&writer, intern!(py, "_transport"))?;
-    let Some(core) = find_backing::<StreamCore>(&transport) else { return Ok(false) };
-    let state = core.get().state.close();
-    let is_free = !state.stream.is_closing() && !state.stream.outgoing.is_paused();
-    drop(state);
-    let reader = item(&writer, intern!(py, "_reader"))?;
-    Ok(is_free && (reader.is_none() || reader.getattr(intern!(py, "_exception"))?.is_none()))
-}
-
-fn standard<'py>(py: Python<'py>, class: &str, method: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.import("asyncio.streams")?.getattr(class)?.getattr(method)
-}
-
-static STANDARD_READ: Kept<PyAny> = Kept::new();
-static STANDARD_DRAIN: Kept<PyAny> = Kept::new();
-static DRAINED: Kept<Drained> = Kept::new();
-
-/// The coroutine of a `drain` that has nothing to wait for: over at its first step, and the same for all.
-#[pyclass(frozen, module = "threefold._threefold", name = "StreamDrained", weakref)]
-struct Drained;
-
-#[pymethods]
-impl Drained {
-    fn __await__(this: Bound<'_, Self>) -> Bound<'_, Self> {
-        this
-    }
-
-    #[allow(clippy::unused_self, reason = "as Python calls it")]
-    fn __next__(&self) -> Option<Py<PyAny>> {
-        None
-    }
-
-    #[allow(clippy::unused_self, reason = "as Python calls it")]
-    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
-        Err(pyo3::exceptions::PyStopIteration::new_err((py.None(),)))
-    }
-
-    #[allow(clippy::unused_self, reason = "as Python calls it")]
-    #[pyo3(signature = (kind, value=None, _traceback=None, /))]
-    fn throw(
-        &self,
-        kind: &Bound<'_, PyAny>,
-        value: Option<&Bound<'_, PyAny>>,
-        _traceback: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Py<PyAny>> {
-        Err(thrown(kind, value)?)
-    }
-
-    #[allow(clippy::unused_self, reason = "as Python calls it")]
-    fn close(&self) {}
-}
-
-impl Awaitable for Drained {
-    fn step_fast(&self, py: Python<'_>) -> Option<Step> {
-        Some(Step::Value(py.None()))
-    }
-
-    fn step(&self, py: Python<'_>) -> Step {
-        Step::Value(py.None())
-    }
-}
-
-optional_method!(
-    ReadMethod,
-    c"read",
-    Some(("n", "-1")),
-    "Read up to `n` bytes; all until the end if it is negative.",
-    read
-);
-optional_method!(WriteMethod, c"write", Some(("data", "")), "Write bytes; what does not fit is queued.", write);
-optional_method!(DrainMethod, c"drain", None, "Wait until not too much is queued for writing.", drain);
-
-/// Gives the classes of readers and writers their native methods.
-///
-/// Args:
-///     reader: a subclass of `asyncio.StreamReader`.
-///     writer: a subclass of `asyncio.StreamWriter`.
-#[pyfunction]
-fn install_streams(reader: &Bound<'_, PyType>, writer: &Bound<'_, PyType>) -> PyResult<()> {
-    install_optional::<ReadMethod>(reader)?;
-    install_optional::<WriteMethod>(writer)?;
-    install_optional::<DrainMethod>(writer)
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<StreamRead>()?;
     install_awaitable::<StreamRead>(module.py());
-    module.add_class::<Drained>()?;
-    install_awaitable::<Drained>(module.py());
-    module.add_function(wrap_pyfunction!(install_streams, module)?)
+    Ok(())
 }

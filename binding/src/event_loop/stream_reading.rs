@@ -13,6 +13,7 @@ use threefold_sys::stream::{Attempt, Room};
 
 use super::core::EventLoopCore;
 use super::stream::{StreamCore, fail, os_error};
+use super::stream_reader::feed;
 use crate::ffi::{bytes_received, read_into};
 use crate::kept::intern;
 
@@ -69,7 +70,7 @@ pub(super) fn receive(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>
     match hearer {
         Receiver::Plain(received) => receive_bytes(core, transport, received.bind(py)),
         Receiver::Buffered(get, updated) => receive_into(core, transport, get.bind(py), updated.bind(py)),
-        Receiver::Reader(reference, _dictionary) => receive_for_reader(core, transport, &reference),
+        Receiver::Reader(reference, dictionary) => receive_for_reader(core, transport, &reference, &dictionary),
         Receiver::Unknown => match look_up(core, "data_received") {
             Ok(received) => {
                 core.get().keep(Receiver::Plain(received.clone().unbind()));
@@ -132,16 +133,18 @@ fn receive_bytes(
     }
 }
 
-/// To a read that waits, or into the reader's buffer.
+/// To a read that waits and wants it all, or into the reader's buffer.
 fn receive_for_reader(
     core: &Bound<'_, StreamCore>,
     transport: &Bound<'_, PyAny>,
     reference: &Py<PyWeakrefReference>,
+    dictionary: &Py<PyDict>,
 ) -> PyResult<()> {
     let py = core.py();
     let read = core.get().state.close().read.take();
-    let most_bytes = read.as_ref().map_or(MOST_BYTES, |read| read.most_bytes().min(MOST_BYTES));
-    let bytes = match arrival(core, most_bytes)? {
+    // Who reads in small portions shall not need a system call for each.
+    let most_bytes = read.as_ref().map_or(MOST_BYTES, |read| read.most_bytes());
+    let bytes = match arrival(core, if most_bytes < MUCH_BYTES { MOST_BYTES } else { most_bytes.min(MOST_BYTES) })? {
         Arrival::Bytes(bytes) => bytes,
         Arrival::End => return end(transport),
         Arrival::Nothing => {
@@ -151,16 +154,16 @@ fn receive_for_reader(
         Arrival::Failure(error) => return fail(transport, error, "Fatal read error on socket transport"),
     };
     let bytes = match read {
-        Some(read) => match read.serve(bytes) {
+        Some(read) if bytes.as_bytes().len() <= most_bytes => match read.serve(bytes) {
             Ok(()) => return Ok(()),
             Err(bytes) => bytes,
         },
-        None => bytes,
+        _ => bytes,
     };
     // Nobody has the reader any more: as its protocol does, what arrives is dropped.
-    let Some(reader) = reference.bind(py).upgrade() else { return Ok(()) };
-    match reader.call_method1(intern!(py, "feed_data"), (bytes,)) {
-        Ok(_ignored) => Ok(()),
+    let Some(_reader) = reference.bind(py).upgrade() else { return Ok(()) };
+    match feed(dictionary.bind(py), &bytes) {
+        Ok(()) => Ok(()),
         Err(error) => fail(transport, error, "Fatal error: protocol.data_received() call failed."),
     }
 }

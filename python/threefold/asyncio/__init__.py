@@ -4,6 +4,7 @@ import asyncio as _standard
 from asyncio import *  # noqa: F403 - all that the engine does not replace is the standard library's own
 
 from threefold.asyncio._event_loop import EventLoop
+from threefold.asyncio._streams import open_connection, open_unix_connection
 
 __all__ = [*_standard.__all__]
 

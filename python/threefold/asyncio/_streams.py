@@ -1,6 +1,7 @@
 """Streams: the standard library's readers and writers, whose reads, writes and drains are the engine's on our loops."""
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -67,4 +68,34 @@ def reader_of(protocol: Any) -> StreamReader | None:
     return reader if type(reader) is StreamReader else None
 
 
+async def open_connection(*arguments: Any, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a server; as `asyncio.open_connection`, which says what the arguments are.
+
+    Returns:
+        A reader and a writer; on a loop of ours, both are the engine's.
+
+    Source: CPython Lib/asyncio/streams.py
+    """
+    return _as_ours(*await asyncio.open_connection(*arguments, **options))
+
+
+async def open_unix_connection(*arguments: Any, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a Unix socket; as `asyncio.open_unix_connection`, which says what the arguments are.
+
+    Returns:
+        A reader and a writer; on a loop of ours, both are the engine's.
+
+    Source: CPython Lib/asyncio/streams.py
+    """
+    return _as_ours(*await asyncio.open_unix_connection(*arguments, **options))
+
+
+def _as_ours(reader: Any, writer: Any) -> tuple[Any, Any]:
+    if type(reader) is StreamReader and type(writer) is asyncio.StreamWriter:
+        writer.__class__ = StreamWriter
+    return reader, writer
+
+
+open_connection.__signature__ = inspect.signature(asyncio.open_connection)  # type: ignore[attr-defined]
+open_unix_connection.__signature__ = inspect.signature(asyncio.open_unix_connection)  # type: ignore[attr-defined]
 _threefold.install_streams(StreamReader, StreamWriter)
