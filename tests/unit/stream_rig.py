@@ -16,7 +16,13 @@ def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
     async def limited() -> Any:
         asyncio.get_running_loop().reported = []  # type: ignore[attr-defined]
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: loop.reported.append(context))
-        return await asyncio.wait_for(coroutine, LIMIT_S)
+        result = await asyncio.wait_for(coroutine, LIMIT_S)
+        # Those who serve the other ends; before Python 3.12 a server does not wait for them.
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        if others:
+            await asyncio.wait(others, timeout=LIMIT_S)
+        await asyncio.sleep(0)
+        return result
 
     with asyncio.Runner(loop_factory=EventLoop) as runner:
         return runner.run(limited())

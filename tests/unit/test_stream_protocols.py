@@ -96,18 +96,14 @@ def test_an_interrupt_in_a_callback_leaves_the_loop(error: type[BaseException]) 
         def data_received(self, data: bytes) -> None:
             raise error
 
-    async def begin() -> Any:
-        transport, protocol, peer = await connect(Interrupting)
-        peer.send(b"x")
-        return transport, protocol, peer
-
     async def end(transport: Any, protocol: Any, peer: Any) -> None:
         transport.abort()
         assert await protocol.lost is None
         peer.close()
 
     loop = EventLoop()
-    ends = loop.run_until_complete(begin())
+    ends = loop.run_until_complete(connect(Interrupting))
+    ends[2].send(b"x")
     with pytest.raises(error):
         loop.run_forever()
     loop.run_until_complete(end(*ends))
