@@ -5,7 +5,9 @@
 //! which is as much as a whole uncontended lock operation. So each hot method exists twice: the `#[pymethods]` one is
 //! complete, and a [`FastMethod`] in front of it answers the common case or says [`Fast::Slow`].
 
+pub(crate) mod backed;
 mod buffers;
+pub(crate) mod contexts;
 pub(crate) mod handles;
 
 use std::ffi::{CStr, CString};
@@ -15,11 +17,11 @@ use std::sync::OnceLock;
 use pyo3::ffi;
 use pyo3::panic::PanicException;
 use pyo3::prelude::*;
-use pyo3::types::{PyCode, PyType};
+use pyo3::types::{PyCode, PyDict, PyType};
 
 pub(crate) use buffers::{
-    Exported, bytes_read, install_buffer, is_ours_alone, new_bytearray, new_bytes, read_into, refilled_bytearray,
-    slice_of, source_of,
+    Exported, bytes_read, bytes_received, install_buffer, is_ours_alone, new_bytearray, new_bytes, read_into,
+    refilled_bytearray, slice_of, source_of, take_front,
 };
 
 /// Whether this is the interpreter that the process began with.
@@ -230,6 +232,19 @@ unsafe fn call_complete(
         }
         ffi::PyObject_Vectorcall(complete.as_ptr(), all.as_ptr(), positional_count + 1, keyword_names)
     }
+}
+
+/// The dictionary in which an object keeps its attributes.
+///
+/// # Errors
+/// It has none.
+#[inline]
+pub(crate) fn dictionary_of<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyDict>> {
+    // SAFETY: attached, and the object is valid; a new reference, or null with an exception.
+    let dictionary = unsafe {
+        Bound::from_owned_ptr_or_err(object.py(), ffi::PyObject_GenericGetDict(object.as_ptr(), std::ptr::null_mut()))?
+    };
+    Ok(dictionary.cast_into()?)
 }
 
 /// The answer of a step of an awaitable.

@@ -1,6 +1,7 @@
 //! What an event loop keeps: callbacks that are ready, timers, the inbox, and who hears of which descriptor.
 
 use std::collections::VecDeque;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -27,6 +28,8 @@ pub(crate) struct EventLoopCore {
     pub(super) watch: Latch<Watch<Hearer>>,
     pub(super) epoll: Epoll,
     pub(super) events: Latch<Events>,
+    /// Memory into which connections receive, when nobody has it.
+    pub(super) receiving: Latch<Box<[MaybeUninit<u8>]>>,
     /// When descriptors were last asked for news: nanoseconds of the monotonic clock.
     pub(super) looked_at: AtomicU64,
     pub(super) is_stopping: AtomicBool,
@@ -48,6 +51,7 @@ impl EventLoopCore {
             watch: Latch::new(Watch::new(epoll.clone())),
             epoll,
             events: Latch::default(),
+            receiving: Latch::default(),
             looked_at: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             is_debugging: AtomicBool::new(false),
@@ -168,6 +172,16 @@ impl EventLoopCore {
         while let Some(handle) = self.inbox.take() {
             self.ready.close().push_back(handle);
         }
+    }
+
+    /// Whether everything is looked at, and told.
+    pub(super) fn is_in_debug_mode(&self) -> bool {
+        self.is_debugging.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing is taken any more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
     }
 
     /// Drops all callbacks, outside the latches: their ends may run any code.

@@ -137,6 +137,65 @@ pub(crate) fn bytes_read(
     if room.is_full() { Ok(bytes) } else { Err(PyBufferError::new_err("the bytes were not read to the end")) }
 }
 
+/// Takes the first bytes out of a `bytearray`, `most_bytes` at most.
+///
+/// # Errors
+/// `BufferError` while somebody has a view of it; `MemoryError`.
+pub(crate) fn take_front<'py>(buffer: &Bound<'py, PyByteArray>, most_bytes: usize) -> PyResult<Bound<'py, PyBytes>> {
+    let len = buffer.len();
+    let count = len.min(most_bytes);
+    // SAFETY: attached, and nothing runs between the look at the length and the copy; `count` bytes are there.
+    let bytes = unsafe {
+        let start = ffi::PyByteArray_AsString(buffer.as_ptr());
+        let size = ffi::Py_ssize_t::try_from(count)?;
+        Bound::from_owned_ptr_or_err(buffer.py(), ffi::PyBytes_FromStringAndSize(start, size))?
+    };
+    if count == len {
+        buffer.resize(0)?;
+    } else {
+        // SAFETY: attached, and a `bytearray` is a sequence; -1 with an exception if its length is fixed by a view.
+        let status = unsafe { ffi::PySequence_DelSlice(buffer.as_ptr(), 0, ffi::Py_ssize_t::try_from(count)?) };
+        if status != 0 {
+            return Err(PyErr::fetch(buffer.py()));
+        }
+    }
+    Ok(bytes.cast_into()?)
+}
+
+unsafe extern "C" {
+    /// Gives a `bytes` object that nobody else knows another length; on failure it is gone.
+    fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
+}
+
+/// A new `bytes` object of what `fill` reads, `most_bytes` at most; nothing if it reads nothing.
+pub(crate) fn bytes_received<T>(
+    py: Python<'_>,
+    most_bytes: usize,
+    fill: impl FnOnce(&mut Room<'_>) -> T,
+) -> PyResult<(T, Option<Bound<'_, PyBytes>>)> {
+    // SAFETY: what was not written is cut off before the object is given away.
+    let bytes = unsafe { uninitialised_bytes(py, most_bytes.max(2))? };
+    // SAFETY: the object has at least that many bytes, of which nobody else knows; uninitialised ones may be anything.
+    let memory = unsafe {
+        let start = ffi::PyBytes_AsString(bytes.as_ptr()).cast::<MaybeUninit<u8>>();
+        std::slice::from_raw_parts_mut(start, most_bytes)
+    };
+    let mut room = Room::new(memory);
+    let outcome = fill(&mut room);
+    let len = room.bytes().len();
+    if len == 0 {
+        return Ok((outcome, None));
+    }
+    let mut object = bytes.into_ptr();
+    // SAFETY: attached; the only reference to a `bytes` object of two or more bytes, which is never a shared one. On
+    // failure the pointer is null, and an exception is set.
+    let bytes = unsafe {
+        _PyBytes_Resize(&raw mut object, ffi::Py_ssize_t::try_from(len)?);
+        Bound::from_owned_ptr_or_err(py, object)?.cast_into_unchecked()
+    };
+    Ok((outcome, Some(bytes)))
+}
+
 /// Lets `fill` read from a stream into a part of a writable buffer.
 ///
 /// Whoever else reads or writes that memory meanwhile sees it change, as with `os.readv`.

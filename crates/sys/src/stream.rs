@@ -13,6 +13,8 @@ use crate::clock::Instant;
 
 /// The kernel takes it for the place where the stream is.
 const WHERE_IT_IS: u64 = u64::MAX;
+/// Neither waiting nor a signal when nobody receives.
+const NO_WAIT: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 
 /// What came of an attempt to move bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -104,6 +106,50 @@ impl<'a> Room<'a> {
         }
         Ok(outcome)
     }
+}
+
+impl Room<'_> {
+    /// Receives from a socket that does not wait, behind what is there; how many bytes, which is 0 when the other end has
+    /// said that nothing more comes.
+    ///
+    /// # Errors
+    /// What the kernel says, also that the descriptor is no socket.
+    pub fn receive(&mut self, descriptor: RawFd) -> io::Result<Attempt<usize>> {
+        let rest = &mut self.memory[self.filled_bytes..];
+        // SAFETY: the pointer and the length are those of `rest`, which is ours to write during the call. A number that is
+        // no open descriptor is an error of the call.
+        let moved = unsafe { libc::recv(descriptor, rest.as_mut_ptr().cast(), rest.len(), libc::MSG_DONTWAIT) };
+        let outcome = attempt(usize::try_from(moved).map_err(|_negative| last_error()))?;
+        if let Attempt::Made(count) = outcome {
+            self.filled_bytes += count;
+        }
+        Ok(outcome)
+    }
+}
+
+/// Sends bytes through a connected socket, without waiting; how many were taken.
+///
+/// # Errors
+/// What the kernel says: `EPIPE` when nobody can receive them any more, without a signal.
+pub fn send(descriptor: RawFd, bytes: &[u8]) -> io::Result<Attempt<usize>> {
+    // SAFETY: the pointer and the length are those of `bytes`, which the kernel reads during the call. A number that is no
+    // open descriptor is an error of the call.
+    let moved = unsafe { libc::send(descriptor, bytes.as_ptr().cast(), bytes.len(), NO_WAIT) };
+    attempt(usize::try_from(moved).map_err(|_negative| last_error()))
+}
+
+/// Sends parts one behind the other through a connected socket, without waiting; how many bytes were taken.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_parts(descriptor: RawFd, parts: &[IoSlice<'_>]) -> io::Result<Attempt<usize>> {
+    // SAFETY: all zeros are a message without a name, parts and control data.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = parts.as_ptr().cast_mut().cast();
+    message.msg_iovlen = parts.len() as _;
+    // SAFETY: an `IoSlice` has the layout of an `iovec`; the parts live during the call, and the kernel only reads them.
+    let moved = unsafe { libc::sendmsg(descriptor, &raw const message, NO_WAIT) };
+    attempt(usize::try_from(moved).map_err(|_negative| last_error()))
 }
 
 /// Writes parts one behind the other, as one; returns how many bytes were written.
@@ -217,6 +263,23 @@ mod tests {
         let mut room = Room::new(&mut memory);
         assert_eq!(room.read(there.as_raw_fd(), Patience::Wait).unwrap(), Attempt::Made(0));
         assert!(room.is_empty());
+    }
+
+    #[test]
+    fn a_socket_takes_what_fits_and_tells_when_nobody_receives() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let (near, far) = (here.as_raw_fd(), there.as_raw_fd());
+        assert_eq!(send(near, b"abc").unwrap(), Attempt::Made(3));
+        assert_eq!(send_parts(near, &[IoSlice::new(b"de"), IoSlice::new(b"f")]).unwrap(), Attempt::Made(3));
+        let mut memory = [MaybeUninit::uninit(); 8];
+        let mut room = Room::new(&mut memory);
+        assert_eq!(room.receive(far).unwrap(), Attempt::Made(6));
+        assert_eq!(room.bytes(), b"abcdef");
+        assert_eq!(room.receive(far).unwrap(), Attempt::WouldWait);
+        let much = vec![0; 1 << 20];
+        while send(near, &much).unwrap() != Attempt::WouldWait {}
+        drop(there);
+        assert_eq!(send(near, b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

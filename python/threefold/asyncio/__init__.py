@@ -10,6 +10,7 @@ from asyncio import *  # noqa: F403 - all that the engine does not replace is th
 from threefold.asyncio._event_loop import EventLoop  # noqa: F401 - re-exported
 from threefold.asyncio._policy import _change_in_place  # noqa: F401 - for `threefold run`
 from threefold.asyncio._runners import Runner, new_event_loop, run  # noqa: F401 - re-exported
+from threefold.asyncio._streams import open_connection, open_unix_connection  # noqa: F401 - re-exported
 
 # Python 3.11 and 3.12 have no name for the loop of their platform.
 __all__ = list(dict.fromkeys([*_standard.__all__, "EventLoop"]))

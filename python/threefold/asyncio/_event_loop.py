@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import selectors
 import weakref
-from asyncio import format_helpers
+from asyncio import constants, format_helpers, sslproto
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from threefold._threefold import EventLoopCore
+from threefold.asyncio import _streams
 from threefold.asyncio._handles import Handle
+from threefold.asyncio._stream_transport import StreamTransport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,6 +137,44 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         if self._ssock is None and not self.is_closed():
             super()._make_self_pipe()
         super().add_signal_handler(sig, callback, *args)
+
+    # Connections.
+
+    def _make_socket_transport(
+        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
+    ) -> StreamTransport:
+        self._ensure_fd_no_transport(sock)
+        _streams.adopt(protocol)
+        return StreamTransport(self, sock, protocol, waiter, extra, server)
+
+    def _make_ssl_transport(
+        self,
+        rawsock: Any,
+        protocol: Any,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: Any = None,
+        server: Any = None,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+    ) -> Any:
+        self._ensure_fd_no_transport(rawsock)
+        _streams.adopt(protocol)
+        ssl_protocol: Any = sslproto.SSLProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server)
+        return ssl_protocol._app_transport
 
     # Descriptors.
 

@@ -1,0 +1,141 @@
+//! The native methods of the readers and writers of our streams.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::PyType;
+
+use super::stream::StreamCore;
+use super::stream_reader::{StreamRead, item, thrown};
+use super::stream_writing;
+use crate::ffi::backed::{find_backing, install_optional, optional_method};
+use crate::ffi::{Awaitable, Step, dictionary_of, install_awaitable};
+use crate::kept::{Kept, intern};
+
+/// `StreamReader.read(n)`: other reads than of some bytes are the standard library's.
+fn read<'py>(reader: &Bound<'py, PyAny>, most: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+    let py = reader.py();
+    if let Some(most_bytes) = most.and_then(|most| most.extract::<usize>().ok()).filter(|most| *most > 0) {
+        let read = StreamRead::new(dictionary_of(reader)?.unbind(), most_bytes);
+        return Ok(Py::new(py, read)?.into_any());
+    }
+    let standard = STANDARD_READ.get_or_find(py, || standard(py, "StreamReader", "read"))?;
+    let most = most
+        .cloned()
+        .unwrap_or_else(|| (-1_i32).into_pyobject(py).map_or_else(|never| match never {}, Bound::into_any));
+    Ok(standard.call1((reader, most))?.unbind())
+}
+
+/// `StreamWriter.write(data)`.
+fn write<'py>(writer: &Bound<'py, PyAny>, data: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+    let py = writer.py();
+    let data = data.ok_or_else(|| PyTypeError::new_err("write() missing 1 required positional argument: 'data'"))?;
+    let transport = item(&dictionary_of(writer)?, intern!(py, "_transport"))?;
+    match find_backing::<StreamCore>(&transport) {
+        Some(core) => stream_writing::write(&core, &transport, data),
+        None => Ok(transport.call_method1(intern!(py, "write"), (data,))?.unbind()),
+    }
+}
+
+/// `StreamWriter.drain()`: there is nothing to wait for, or it is the standard library's.
+fn drain<'py>(writer: &Bound<'py, PyAny>, _none: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+    let py = writer.py();
+    if is_drained(writer)? {
+        let drained = DRAINED.get_or_find(py, || Bound::new(py, Drained))?;
+        return Ok(drained.clone().into_any().unbind());
+    }
+    let standard = STANDARD_DRAIN.get_or_find(py, || standard(py, "StreamWriter", "drain"))?;
+    Ok(standard.call1((writer,))?.unbind())
+}
+
+fn is_drained(writer: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = writer.py();
+    let writer = dictionary_of(writer)?;
+    let transport = item(&writer, intern!(py, "_transport"))?;
+    let Some(core) = find_backing::<StreamCore>(&transport) else { return Ok(false) };
+    let state = core.get().state.close();
+    let is_free = !state.stream.is_closing() && !state.stream.outgoing.is_paused();
+    drop(state);
+    let reader = item(&writer, intern!(py, "_reader"))?;
+    Ok(is_free && (reader.is_none() || reader.getattr(intern!(py, "_exception"))?.is_none()))
+}
+
+fn standard<'py>(py: Python<'py>, class: &str, method: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("asyncio.streams")?.getattr(class)?.getattr(method)
+}
+
+static STANDARD_READ: Kept<PyAny> = Kept::new();
+static STANDARD_DRAIN: Kept<PyAny> = Kept::new();
+static DRAINED: Kept<Drained> = Kept::new();
+
+/// The coroutine of a `drain` that has nothing to wait for: over at its first step, and the same for all.
+#[pyclass(frozen, module = "threefold._threefold", name = "StreamDrained", weakref)]
+struct Drained;
+
+#[pymethods]
+impl Drained {
+    fn __await__(this: Bound<'_, Self>) -> Bound<'_, Self> {
+        this
+    }
+
+    #[allow(clippy::unused_self, reason = "as Python calls it")]
+    fn __next__(&self) -> Option<Py<PyAny>> {
+        None
+    }
+
+    #[allow(clippy::unused_self, reason = "as Python calls it")]
+    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        Err(pyo3::exceptions::PyStopIteration::new_err((py.None(),)))
+    }
+
+    #[allow(clippy::unused_self, reason = "as Python calls it")]
+    #[pyo3(signature = (kind, value=None, _traceback=None, /))]
+    fn throw(
+        &self,
+        kind: &Bound<'_, PyAny>,
+        value: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
+        Err(thrown(kind, value)?)
+    }
+
+    #[allow(clippy::unused_self, reason = "as Python calls it")]
+    fn close(&self) {}
+}
+
+impl Awaitable for Drained {
+    fn step_fast(&self, py: Python<'_>) -> Option<Step> {
+        Some(Step::Value(py.None()))
+    }
+
+    fn step(&self, py: Python<'_>) -> Step {
+        Step::Value(py.None())
+    }
+}
+
+optional_method!(
+    ReadMethod,
+    c"read",
+    Some(("n", "-1")),
+    "Read up to `n` bytes; all until the end if it is negative.",
+    read
+);
+optional_method!(WriteMethod, c"write", Some(("data", "")), "Write bytes; what does not fit is queued.", write);
+optional_method!(DrainMethod, c"drain", None, "Wait until not too much is queued for writing.", drain);
+
+/// Gives the classes of readers and writers their native methods.
+///
+/// Args:
+///     reader: a subclass of `asyncio.StreamReader`.
+///     writer: a subclass of `asyncio.StreamWriter`.
+#[pyfunction]
+fn install_streams(reader: &Bound<'_, PyType>, writer: &Bound<'_, PyType>) -> PyResult<()> {
+    install_optional::<ReadMethod>(reader)?;
+    install_optional::<WriteMethod>(writer)?;
+    install_optional::<DrainMethod>(writer)
+}
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Drained>()?;
+    install_awaitable::<Drained>(module.py());
+    module.add_function(wrap_pyfunction!(install_streams, module)?)
+}

@@ -1,0 +1,101 @@
+"""Streams: the standard library's readers and writers, whose reads, writes and drains are the engine's on our loops."""
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from threefold import _threefold
+
+
+class StreamReader(asyncio.StreamReader):
+    """A stream's reader; what arrives while a task waits in `read` goes straight to it.
+
+    `read` is the engine's.
+
+    Source: CPython Lib/asyncio/streams.py
+    """
+
+
+class StreamWriter(asyncio.StreamWriter):
+    """A stream's writer.
+
+    `write` and `drain` are the engine's.
+
+    Source: CPython Lib/asyncio/streams.py
+    """
+
+
+class StreamReaderProtocol(asyncio.StreamReaderProtocol):
+    """What brings a connection's bytes to a reader.
+
+    Source: CPython Lib/asyncio/streams.py
+    """
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Give the reader its transport and, in a server, begin the task of the connection."""
+        callback = self._client_connected_cb
+        if callback is not None:
+            self._client_connected_cb = partial(_connect, callback)
+        try:
+            super().connection_made(transport)
+        finally:
+            self._client_connected_cb = callback
+
+
+def _connect(callback: Callable[[Any, Any], Any], reader: Any, writer: Any) -> Any:
+    if type(writer) is asyncio.StreamWriter:
+        writer.__class__ = StreamWriter
+    return callback(reader, writer)
+
+
+def adopt(protocol: Any) -> None:
+    """Make the standard library's own reader and protocol of a new connection ours; others stay as they are."""
+    if type(protocol) is not asyncio.StreamReaderProtocol:
+        return
+    reader = protocol._stream_reader
+    if type(reader) is asyncio.StreamReader:
+        reader.__class__ = StreamReader
+        protocol.__class__ = StreamReaderProtocol
+
+
+def reader_of(protocol: Any) -> StreamReader | None:
+    """Return the reader to which a protocol of ours brings what arrives."""
+    if type(protocol) is not StreamReaderProtocol:
+        return None
+    reader = protocol._stream_reader
+    return reader if type(reader) is StreamReader else None
+
+
+async def open_connection(*arguments: Any, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a server; as `asyncio.open_connection`, which says what the arguments are.
+
+    Returns:
+        A reader and a writer; on a loop of ours, both are the engine's.
+
+    Source: CPython Lib/asyncio/streams.py
+    """
+    return _as_ours(*await asyncio.open_connection(*arguments, **options))
+
+
+async def open_unix_connection(*arguments: Any, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to a Unix socket; as `asyncio.open_unix_connection`, which says what the arguments are.
+
+    Returns:
+        A reader and a writer; on a loop of ours, both are the engine's.
+
+    Source: CPython Lib/asyncio/streams.py
+    """
+    return _as_ours(*await asyncio.open_unix_connection(*arguments, **options))
+
+
+def _as_ours(reader: Any, writer: Any) -> tuple[Any, Any]:
+    if type(reader) is StreamReader and type(writer) is asyncio.StreamWriter:
+        writer.__class__ = StreamWriter
+    return reader, writer
+
+
+open_connection.__signature__ = inspect.signature(asyncio.open_connection)  # type: ignore[attr-defined]
+open_unix_connection.__signature__ = inspect.signature(asyncio.open_unix_connection)  # type: ignore[attr-defined]
+_threefold.install_streams(StreamReader, StreamWriter)
