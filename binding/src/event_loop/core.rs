@@ -13,8 +13,10 @@ use threefold_sys::epoll::{Epoll, Events};
 use threefold_wait::Latch;
 
 use super::hearer::Hearer;
+use super::sockets::Sockets;
 use crate::convert::Constructed;
 use crate::ffi::handles::{self, Scheduler};
+use crate::ffi::tasks::{self, TaskMaker};
 
 /// The native part of `threefold.asyncio.EventLoop`.
 #[pyclass(subclass, frozen, name = "EventLoopCore", module = "threefold._threefold")]
@@ -32,6 +34,9 @@ pub(crate) struct EventLoopCore {
     pub(super) is_stopping: AtomicBool,
     pub(super) is_debugging: AtomicBool,
     pub(super) is_closed: AtomicBool,
+    /// Whether a task factory was set.
+    has_task_factory: AtomicBool,
+    pub(super) sockets: Sockets,
 }
 
 #[pymethods]
@@ -52,6 +57,8 @@ impl EventLoopCore {
             is_stopping: AtomicBool::new(false),
             is_debugging: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            has_task_factory: AtomicBool::new(false),
+            sockets: Sockets::default(),
         })
     }
 
@@ -98,6 +105,12 @@ impl EventLoopCore {
     #[pyo3(name = "_set_debugging")]
     fn set_debugging(&self, is_debugging: bool) {
         self.is_debugging.store(is_debugging, Ordering::Relaxed);
+    }
+
+    /// Whether tasks are made by a factory of the program.
+    #[pyo3(name = "_set_task_factory")]
+    fn set_task_factory(&self, is_set: bool) {
+        self.has_task_factory.store(is_set, Ordering::Relaxed);
     }
 
     /// Sets the handle that hears of a descriptor; returns the one that did so far.
@@ -174,6 +187,18 @@ impl EventLoopCore {
     }
 }
 
+impl TaskMaker for EventLoopCore {
+    #[inline]
+    fn is_debugging(&self) -> bool {
+        self.is_debugging.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn makes_plain_tasks(&self) -> bool {
+        Scheduler::is_plain(self) && !self.has_task_factory.load(Ordering::Relaxed)
+    }
+}
+
 impl Scheduler for EventLoopCore {
     #[inline]
     fn is_plain(&self) -> bool {
@@ -221,7 +246,7 @@ impl Scheduler for EventLoopCore {
 fn into_handle(hearer: Hearer) -> Option<Py<PyAny>> {
     match hearer {
         Hearer::Handle(handle) => Some(handle),
-        Hearer::Native(_) => None,
+        Hearer::Future(_) | Hearer::Native(_) => None,
     }
 }
 
@@ -241,7 +266,9 @@ fn install_handles(
     timer: &Bound<'_, PyType>,
     complete: &Bound<'_, PyType>,
 ) -> PyResult<()> {
-    handles::install::<EventLoopCore>(plain, timer, complete)
+    handles::install::<EventLoopCore>(plain, timer, complete)?;
+    tasks::install::<EventLoopCore>(complete)?;
+    super::sockets::install(complete)
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

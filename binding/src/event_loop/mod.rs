@@ -2,10 +2,12 @@
 
 mod core;
 mod hearer;
+mod sockets;
 mod turn;
 
 use pyo3::prelude::*;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    core::register(module)
+    core::register(module)?;
+    sockets::register(module)
 }

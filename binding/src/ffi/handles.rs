@@ -130,14 +130,15 @@ fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
     Err(PyTypeError::new_err(format!("{class}.{name} is no slot")))
 }
 
-type Method = unsafe extern "C" fn(
+pub(super) type Method = unsafe extern "C" fn(
     *mut ffi::PyObject,
     *const *mut ffi::PyObject,
     ffi::Py_ssize_t,
     *mut ffi::PyObject,
 ) -> *mut ffi::PyObject;
 
-fn add(class: &Bound<'_, PyType>, name: &'static CStr, method: Method) -> PyResult<()> {
+/// Gives a class a method; its documentation is that of the method of the same name, if it has one.
+pub(super) fn add(class: &Bound<'_, PyType>, name: &'static CStr, method: Method) -> PyResult<()> {
     let complete = class.getattr(&*name.to_string_lossy());
     let documentation = match complete {
         Ok(complete) => super::documentation_of(&name.to_string_lossy(), &complete).unwrap_or_default(),

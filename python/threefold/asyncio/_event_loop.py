@@ -86,6 +86,10 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
         super().set_debug(enabled)
         self._set_debugging(bool(enabled))
 
+    def set_task_factory(self, factory):
+        super().set_task_factory(factory)
+        self._set_task_factory(factory is not None)
+
     def close(self):
         if self.is_closed() or self.is_running():
             super().close()

@@ -54,5 +54,17 @@ class CompleteCalls:
 
     call_soon_threadsafe = asyncio.BaseEventLoop.call_soon_threadsafe
 
+    create_future = asyncio.BaseEventLoop.create_future
+    create_task = asyncio.BaseEventLoop.create_task
+    get_debug = asyncio.BaseEventLoop.get_debug
+
+    sock_recv = asyncio.SelectorEventLoop.sock_recv
+    sock_recv_into = asyncio.SelectorEventLoop.sock_recv_into
+    sock_recvfrom = asyncio.SelectorEventLoop.sock_recvfrom
+    sock_recvfrom_into = asyncio.SelectorEventLoop.sock_recvfrom_into
+    sock_sendall = asyncio.SelectorEventLoop.sock_sendall
+    sock_sendto = asyncio.SelectorEventLoop.sock_sendto
+    sock_accept = asyncio.SelectorEventLoop.sock_accept
+
 
 _threefold.install_handles(Handle, TimerHandle, CompleteCalls)
