@@ -170,7 +170,7 @@ fn run_ready(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
         let handle = handle.into_bound(py);
         let ran = if core.is_debugging.load(Ordering::Relaxed) { Ran::Foreign } else { handles::run(&handle) };
         match ran {
-            Ran::Done => {}
+            Ran::Done => handles::release(handle),
             Ran::Raised(error) => report(this, &handle, error)?,
             Ran::Foreign => drop(this.call_method1(intern!(py, "_run_handle"), (handle,))?),
         }

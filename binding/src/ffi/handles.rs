@@ -11,10 +11,15 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+use threefold_wait::Latch;
+
 use super::call_complete;
 
 /// Arguments of a callback that are copied to the stack for the call; more are passed where they are.
 const FEW: usize = 6;
+
+/// How many handles are kept for callbacks to come: 128 bytes each.
+const MOST_SPARE: usize = 4096;
 
 /// What takes handles: an event loop.
 pub(crate) trait Scheduler: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
@@ -51,7 +56,13 @@ struct Classes {
     timer: Py<PyType>,
     no_arguments: Py<PyAny>,
     context_keyword: Py<PyAny>,
+    /// The interpreter's tasks and futures name their keyword with a string of their own, which is not interned.
+    context_keyword_of_tasks: OnceLock<Py<PyAny>>,
     slots: Slots,
+    /// Where objects of the plain class keep their weak references.
+    weak_references: isize,
+    /// Plain handles that have run and are nobody's: their slots are empty, and the garbage collector does not see them.
+    spare: Latch<Vec<Py<PyAny>>>,
     /// The complete methods, for what is not the common case.
     complete: [OnceLock<Py<PyAny>>; METHOD_COUNT],
 }
@@ -102,7 +113,10 @@ pub(crate) fn install<S: Scheduler>(
         timer: timer.clone().unbind(),
         no_arguments: pyo3::types::PyTuple::empty(py).into_any().unbind(),
         context_keyword: pyo3::types::PyString::intern(py, "context").into_any().unbind(),
+        context_keyword_of_tasks: OnceLock::new(),
         slots,
+        weak_references: weak_references_of(plain),
+        spare: Latch::default(),
         complete: complete.map(|method| OnceLock::from(method.unbind())),
     };
     if CLASSES.set(classes).is_err() {
@@ -115,6 +129,12 @@ pub(crate) fn install<S: Scheduler>(
     add(&class, c"call_soon_threadsafe", call_soon_threadsafe::<S>)?;
     add(plain, c"cancel", cancel::<S>)?;
     add(timer, c"cancel", cancel_timer::<S>)
+}
+
+/// Where instances of the class keep their weak references, in bytes from the object's begin; it may be in front of it.
+fn weak_references_of(class: &Bound<'_, PyType>) -> isize {
+    // SAFETY: attached; the type is valid.
+    unsafe { (*class.as_type_ptr()).tp_weaklistoffset }
 }
 
 /// Where instances of the class keep the slot of this name.
@@ -197,9 +217,7 @@ unsafe fn read_call<'a>(
         let positional = std::slice::from_raw_parts(arguments, count);
         let mut context = std::ptr::null_mut();
         if !keyword_names.is_null() {
-            let is_context = ffi::PyTuple_GET_SIZE(keyword_names) == 1
-                && ffi::PyTuple_GET_ITEM(keyword_names, 0) == classes.context_keyword.as_ptr();
-            if !is_context {
+            if ffi::PyTuple_GET_SIZE(keyword_names) != 1 || !is_context(classes, ffi::PyTuple_GET_ITEM(keyword_names, 0)) {
                 return None;
             }
             context = *arguments.add(count);
@@ -211,6 +229,29 @@ unsafe fn read_call<'a>(
         }
         let (callback, given) = positional.get(skipped..)?.split_first()?;
         Some(Call { callback: *callback, given, context })
+    }
+}
+
+/// Whether a keyword is `context`.
+///
+/// # Safety
+/// Attached; `keyword` is a `str`.
+#[inline]
+unsafe fn is_context(classes: &Classes, keyword: *mut ffi::PyObject) -> bool {
+    let is_known = |known: &Py<PyAny>| known.as_ptr() == keyword;
+    if is_known(&classes.context_keyword) || classes.context_keyword_of_tasks.get().is_some_and(is_known) {
+        return true;
+    }
+    // SAFETY: the caller's; the text ends with a zero.
+    unsafe {
+        let is_equal = ffi::PyUnicode_CompareWithASCIIString(keyword, c"context".as_ptr()) == 0;
+        if is_equal && classes.context_keyword_of_tasks.get().is_none() {
+            let kept = reference(keyword);
+            if let Err(kept) = classes.context_keyword_of_tasks.set(kept) {
+                Python::attach(|_py| drop(kept));
+            }
+        }
+        is_equal
     }
 }
 
@@ -226,9 +267,14 @@ unsafe fn new_handle(
     event_loop: *mut ffi::PyObject,
     call: &Call<'_>,
 ) -> *mut ffi::PyObject {
-    // SAFETY: the caller's. The allocator answers zeroed slots, of which null is a valid state; each gets a new reference.
+    // SAFETY: the caller's. The allocator answers zeroed slots, and a spare handle has the same, of which null is a valid
+    // state; each gets a new reference.
     unsafe {
-        let handle = ffi::PyType_GenericAlloc(class, 0);
+        let is_plain = class.cast::<ffi::PyObject>() == classes.plain.as_ptr();
+        let handle = match if is_plain { classes.spare.close().pop() } else { None } {
+            Some(spare) => spare.into_ptr(),
+            None => ffi::PyType_GenericAlloc(class, 0),
+        };
         if handle.is_null() {
             return handle;
         }
@@ -253,6 +299,8 @@ unsafe fn new_handle(
         *slot(handle, slots.event_loop) = ffi::Py_NewRef(event_loop);
         *slot(handle, slots.source_traceback) = ffi::Py_NewRef(ffi::Py_None());
         *slot(handle, slots.repr) = ffi::Py_NewRef(ffi::Py_None());
+        // Hundreds of thousands may be ready at once, and none of them is garbage before it has run.
+        ffi::PyObject_GC_UnTrack(handle.cast());
         if context.is_null() || args.is_null() {
             ffi::Py_DECREF(handle);
             return std::ptr::null_mut();
@@ -474,11 +522,26 @@ unsafe fn cancel_handle<S: Scheduler>(
             if method == CANCEL_TIMER {
                 scheduler::<S>(event_loop).note_cancelled();
             }
+            show_to_collector(this);
             // Last: what they drop may run any code.
             set(slot(this, slots.callback), ffi::Py_None());
             set(slot(this, slots.args), ffi::Py_None());
         }
         ffi::Py_NewRef(ffi::Py_None())
+    }
+}
+
+/// From now on a handle may be a part of garbage, if somebody else than the caller holds it.
+///
+/// # Safety
+/// Attached; `handle` is one of ours, and the caller holds it.
+#[inline]
+unsafe fn show_to_collector(handle: *mut ffi::PyObject) {
+    // SAFETY: the caller's; all slots are filled, and it is not tracked twice.
+    unsafe {
+        if ffi::Py_REFCNT(handle) > 1 && ffi::PyObject_GC_IsTracked(handle) == 0 {
+            ffi::PyObject_GC_Track(handle.cast());
+        }
     }
 }
 
@@ -521,6 +584,41 @@ unsafe fn is_ours(classes: &Classes, handle: *mut ffi::PyObject) -> bool {
     class == classes.plain.as_ptr() || class == classes.timer.as_ptr()
 }
 
+/// Lets go of a handle that has run; if it is nobody else's, the next callback gets it.
+#[inline]
+pub(crate) fn release(handle: Bound<'_, PyAny>) {
+    let Some(classes) = CLASSES.get() else { return };
+    let object = handle.as_ptr();
+    // SAFETY: attached, and we hold the handle; its class is looked at before its slots are. Nobody else has a reference
+    // or a weak one, so nobody sees it change.
+    unsafe {
+        let is_ours_alone = ffi::Py_TYPE(object).cast::<ffi::PyObject>() == classes.plain.as_ptr()
+            && ffi::Py_REFCNT(object) == 1
+            && ffi::PyObject_GC_IsTracked(object) == 0
+            && classes.weak_references != 0
+            && (*object.byte_offset(classes.weak_references).cast::<*mut ffi::PyObject>()).is_null();
+        if !is_ours_alone {
+            return;
+        }
+        let slots = &classes.slots;
+        for offset in [
+            slots.callback,
+            slots.args,
+            slots.context,
+            slots.event_loop,
+            slots.cancelled,
+            slots.source_traceback,
+            slots.repr,
+        ] {
+            ffi::Py_XDECREF(std::mem::replace(&mut *slot(object, offset), std::ptr::null_mut()));
+        }
+    }
+    let mut spare = classes.spare.close();
+    if spare.len() < MOST_SPARE {
+        spare.push(handle.unbind());
+    }
+}
+
 /// Calls a handle's callback, in its context.
 #[inline]
 pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
@@ -556,6 +654,7 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
         ffi::Py_DECREF(context);
         ffi::Py_DECREF(args);
         ffi::Py_DECREF(callback);
+        show_to_collector(handle);
         if result.is_null() {
             return Ran::Raised(PyErr::fetch(py));
         }

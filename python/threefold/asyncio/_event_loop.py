@@ -1,15 +1,13 @@
 """The event loop: the engine's turns and timers under the standard library's own connections."""
 
 import asyncio
-import logging
 import selectors
 import weakref
-from asyncio import events, format_helpers
+from asyncio import base_events, format_helpers, unix_events
 
 from threefold._threefold import EventLoopCore
+from threefold.asyncio import _children
 from threefold.asyncio._handles import Handle
-
-logger = logging.getLogger("asyncio")
 
 
 class _Watched:
@@ -47,6 +45,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
         Args:
             selector: ignored; the standard library's loop takes one.
         """
+        self._children = None
         super().__init__(_Watched(self))
         if selector is not None:
             selector.close()
@@ -64,7 +63,7 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
             handle._run()
             elapsed = self.time() - begin
             if elapsed >= self.slow_callback_duration:
-                logger.warning("Executing %s took %.3f seconds", _format_handle(handle), elapsed)
+                base_events.logger.warning("Executing %s took %.3f seconds", _format_handle(handle), elapsed)
         finally:
             self._current_handle = None
             # A task's exception may keep this frame, and the frame the task.
@@ -96,6 +95,8 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
             return
         super().close()
         self._close()
+        if self._children is not None:
+            self._children.close()
 
     def _call_soon(self, callback, args, context):
         handle = Handle(callback, args, self, context)
@@ -130,6 +131,30 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
         if self._ssock is None:
             super()._make_self_pipe()
         super().add_signal_handler(sig, callback, *args)
+
+    async def _make_subprocess_transport(
+        self, protocol, args, shell, stdin, stdout, stderr, bufsize, extra=None, **kwargs
+    ):
+        if not _children.are_ours():
+            return await super()._make_subprocess_transport(
+                protocol, args, shell, stdin, stdout, stderr, bufsize, extra=extra, **kwargs
+            )
+        waiter = self.create_future()
+        transport = unix_events._UnixSubprocessTransport(
+            self, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=waiter, extra=extra, **kwargs
+        )
+        if self._children is None:
+            self._children = _children.Children(self)
+        self._children.watch(transport)
+        try:
+            await waiter
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException:
+            transport.close()
+            await transport._wait()
+            raise
+        return transport
 
     def _add_reader(self, fd, callback, *args):
         return self._listen(fd, False, callback, args)
