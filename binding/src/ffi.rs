@@ -6,6 +6,7 @@
 //! complete, and a [`FastMethod`] in front of it answers the common case or says [`Fast::Slow`].
 
 mod buffers;
+pub(crate) mod datagrams;
 pub(crate) mod handles;
 pub(crate) mod tasks;
 

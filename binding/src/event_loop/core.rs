@@ -37,6 +37,7 @@ pub(crate) struct EventLoopCore {
     /// Whether a task factory was set.
     has_task_factory: AtomicBool,
     pub(super) sockets: Sockets,
+    pub(super) datagrams: super::datagrams::Spare,
 }
 
 #[pymethods]
@@ -59,6 +60,7 @@ impl EventLoopCore {
             is_closed: AtomicBool::new(false),
             has_task_factory: AtomicBool::new(false),
             sockets: Sockets::default(),
+            datagrams: Latch::default(),
         })
     }
 

@@ -138,7 +138,7 @@ fn weak_references_of(class: &Bound<'_, PyType>) -> isize {
 }
 
 /// Where instances of the class keep the slot of this name.
-fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
+pub(super) fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
     let descriptor = class.getattr(name)?;
     // SAFETY: attached; the type of a slot's descriptor is looked at before it is read as one, and lives with its class.
     unsafe {
@@ -183,7 +183,7 @@ pub(super) fn add(class: &Bound<'_, PyType>, name: &'static CStr, method: Method
 /// # Safety
 /// `handle` is an instance of one of the handles' classes, and `offset` one of its slots.
 #[inline]
-unsafe fn slot(handle: *mut ffi::PyObject, offset: usize) -> *mut *mut ffi::PyObject {
+pub(super) unsafe fn slot(handle: *mut ffi::PyObject, offset: usize) -> *mut *mut ffi::PyObject {
     // SAFETY: the caller's; slots are pointers, aligned as such.
     unsafe { handle.byte_add(offset).cast() }
 }

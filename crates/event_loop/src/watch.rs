@@ -383,4 +383,95 @@ mod tests {
         assert!(watch.set(9_999, Side::Read, "reader").is_err());
         assert!(watch.present(9_999, Side::Read).is_none());
     }
+
+    fn take(epoll: &Epoll, watch: &mut Watch<&'static str>) -> Vec<Event> {
+        let mut events = Events::default();
+        epoll.wait(&mut events, Some(Duration::ZERO)).unwrap();
+        let events: Vec<_> = events.iter().collect();
+        events.iter().for_each(|event| watch.note(event));
+        events
+    }
+
+    #[test]
+    fn what_is_watched_by_edge_is_told_of_once_and_remembered() {
+        let (mut watch, epoll) = watch();
+        let (near, far) = UnixStream::pair().unwrap();
+        let number = near.as_raw_fd();
+        assert!(watch.may(number, Side::Read));
+        watch.set_edge(number, Side::Read, "reader", false).unwrap();
+        assert!(!watch.may(number, Side::Read) && watch.may(number, Side::Write));
+        std::io::Write::write_all(&mut &far, b"x").unwrap();
+        let events = take(&epoll, &mut watch);
+        assert_eq!(watch.watcher(events[0].token, Side::Read), Some(&"reader"));
+        assert_eq!(watch.clear(number, Side::Read), Some("reader"));
+        assert!(watch.is_empty() && watch.may(number, Side::Read));
+        assert!(take(&epoll, &mut watch).is_empty());
+        watch.note_exhausted(number, Side::Read);
+        watch.set_edge(number, Side::Read, "second", true).unwrap();
+        assert!(!watch.may(number, Side::Read));
+        std::io::Write::write_all(&mut &far, b"y").unwrap();
+        assert_eq!(take(&epoll, &mut watch).len(), 1);
+        assert!(watch.may(number, Side::Read));
+    }
+
+    #[test]
+    fn after_the_end_an_attempt_is_always_worth_it() {
+        let (mut watch, epoll) = watch();
+        let (near, far) = UnixStream::pair().unwrap();
+        watch.set_edge(near.as_raw_fd(), Side::Read, "reader", false).unwrap();
+        drop(far);
+        assert!(take(&epoll, &mut watch)[0].is_odd);
+        watch.note_exhausted(near.as_raw_fd(), Side::Read);
+        assert!(watch.may(near.as_raw_fd(), Side::Read));
+    }
+
+    #[test]
+    fn a_new_file_under_a_number_that_is_watched_by_edge_is_registered() {
+        let (mut watch, epoll) = watch();
+        let (near, far) = UnixStream::pair().unwrap();
+        let number = near.as_raw_fd();
+        watch.set_edge(number, Side::Read, "first", false).unwrap();
+        std::io::Write::write_all(&mut &far, b"x").unwrap();
+        let stale = take(&epoll, &mut watch)[0].token;
+        watch.clear(number, Side::Read);
+        // The file stays open under another number, so that the kernel goes on watching it.
+        let elsewhere = near.try_clone().unwrap();
+        drop(near);
+        let (left, right) = UnixStream::pair().unwrap();
+        let (reused, other) = if left.as_raw_fd() == number { (left, right) } else { (right, left) };
+        if reused.as_raw_fd() != number {
+            return; // Another test took the number.
+        }
+        watch.set_edge(number, Side::Read, "second", false).unwrap();
+        assert!(!watch.may(number, Side::Read));
+        std::io::Write::write_all(&mut &far, b"z").unwrap();
+        for event in take(&epoll, &mut watch) {
+            assert_eq!(watch.watcher(event.token, Side::Read), None);
+        }
+        assert!(!watch.may(number, Side::Read));
+        std::io::Write::write_all(&mut &other, b"y").unwrap();
+        let news = take(&epoll, &mut watch);
+        assert!(news.iter().any(|event| watch.watcher(event.token, Side::Read) == Some(&"second")));
+        assert_eq!(watch.watcher(stale, Side::Read), None);
+        drop(elsewhere);
+    }
+
+    #[test]
+    fn who_hears_by_level_takes_a_descriptor_over_and_gives_it_back() {
+        let (mut watch, epoll) = watch();
+        let (near, far) = UnixStream::pair().unwrap();
+        let number = near.as_raw_fd();
+        watch.set_edge(number, Side::Read, "edge", false).unwrap();
+        watch.set(number, Side::Write, "level").unwrap();
+        assert!(!watch.is_edge(number) && watch.may(number, Side::Read));
+        assert_eq!(heard(&watch, &epoll), ["level"]);
+        assert_eq!(heard(&watch, &epoll), ["level"]);
+        std::io::Write::write_all(&mut &far, b"x").unwrap();
+        assert_eq!(heard(&watch, &epoll), ["edge", "level"]);
+        watch.clear(number, Side::Write);
+        watch.clear(number, Side::Read);
+        watch.set_edge(number, Side::Read, "again", true).unwrap();
+        assert_eq!(take(&epoll, &mut watch).len(), 1);
+        assert!(watch.is_edge(number) && watch.may(number, Side::Read));
+    }
 }

@@ -7,6 +7,7 @@ from asyncio import base_events, format_helpers, unix_events
 
 from threefold._threefold import EventLoopCore
 from threefold.asyncio import _children
+from threefold.asyncio._datagrams import DatagramTransport
 from threefold.asyncio._handles import Handle
 
 
@@ -16,18 +17,19 @@ class _Watched:
     def __init__(self, loop: "EventLoop") -> None:
         self._loop = weakref.ref(loop)
 
-    def get_key(self, descriptor: int) -> selectors.SelectorKey:
-        """Return what is watched of a descriptor.
+    def get_key(self, fileobj: object) -> selectors.SelectorKey:
+        """Return what is watched of a descriptor, or of an object that has one.
 
         Raises:
             KeyError: it is not watched.
         """
         loop = self._loop()
+        descriptor = _descriptor_of(fileobj)
         reads, writes = loop._is_watched(descriptor) if loop is not None else (False, False)
         mask = (selectors.EVENT_READ if reads else 0) | (selectors.EVENT_WRITE if writes else 0)
         if not mask:
             raise KeyError(f"{descriptor!r} is not watched")
-        return selectors.SelectorKey(descriptor, descriptor, mask, (None, None))
+        return selectors.SelectorKey(fileobj, descriptor, mask, (None, None))
 
     def close(self) -> None:
         """Do nothing: the engine's set of descriptors lives as long as the loop."""
@@ -131,6 +133,9 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
         if self._ssock is None:
             super()._make_self_pipe()
         super().add_signal_handler(sig, callback, *args)
+
+    def _make_datagram_transport(self, sock, protocol, address=None, waiter=None, extra=None):
+        return DatagramTransport(self, sock, protocol, address, waiter, extra)
 
     async def _make_subprocess_transport(
         self, protocol, args, shell, stdin, stdout, stderr, bufsize, extra=None, **kwargs

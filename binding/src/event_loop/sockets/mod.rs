@@ -11,6 +11,7 @@ mod wait;
 
 use pyo3::prelude::*;
 
+pub(super) use attempt::os_error;
 pub(super) use known::Sockets;
 pub(super) use methods::install;
 use wait::SocketWait;
