@@ -96,7 +96,8 @@ def test_a_child_that_was_reaped_by_poll_has_its_own_return_code():
 
 def test_a_child_that_somebody_else_reaped_is_reported(caplog):
     async def main():
-        process = await asyncio.create_subprocess_exec("/bin/true")
+        process = await asyncio.create_subprocess_exec("/bin/sleep", "1000")
+        os.kill(process.pid, signal.SIGKILL)
         os.waitpid(process.pid, 0)
         assert await process.wait() == 255
 

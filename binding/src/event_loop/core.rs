@@ -238,7 +238,10 @@ impl Scheduler for EventLoopCore {
 
     /// As the standard library's: nanoseconds as a float, and that divided.
     #[inline]
-    #[allow(clippy::cast_precision_loss, reason = "2^53 ns are a hundred days; the standard library rounds the same way")]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "2^53 ns are a hundred days; the standard library rounds the same way"
+    )]
     fn time(&self) -> f64 {
         Instant::now().as_nanos() as f64 / 1e9
     }
@@ -263,11 +266,7 @@ fn side(is_writer: bool) -> Side {
 ///     timer: a subclass of `asyncio.TimerHandle`, likewise.
 ///     complete: a class with the complete methods `call_soon` and so on.
 #[pyfunction]
-fn install_handles(
-    plain: &Bound<'_, PyType>,
-    timer: &Bound<'_, PyType>,
-    complete: &Bound<'_, PyType>,
-) -> PyResult<()> {
+fn install_handles(plain: &Bound<'_, PyType>, timer: &Bound<'_, PyType>, complete: &Bound<'_, PyType>) -> PyResult<()> {
     handles::install::<EventLoopCore>(plain, timer, complete)?;
     tasks::install::<EventLoopCore>(complete)?;
     super::sockets::install(complete)

@@ -6,22 +6,17 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::fd::RawFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
-use threefold_event_loop::watch::Side;
 use threefold_sys::datagram::{self, Batch};
 use threefold_wait::Latch;
 
 use super::core::EventLoopCore;
-use super::hearer::{Hearer, Native};
 use super::sockets::os_error;
 use crate::convert::Constructed;
-use crate::ffi::datagrams::{self, Sender, Sent};
-use crate::kept::intern;
+use crate::ffi::datagrams::{self, Sends, Sent};
 
 /// How many senders' addresses are kept as Python objects.
 const RECENT: usize = 64;
@@ -40,91 +35,18 @@ struct DatagramEnd {
     is_paused: AtomicBool,
     /// `datagram_received` of the protocol.
     receive: Latch<Option<Py<PyAny>>>,
+    /// The handle that hears of the socket, and who is told of errors.
+    listener: Latch<Option<(Py<PyAny>, Py<PyAny>)>>,
     /// Addresses that were heard from lately, by port.
-    recent: Latch<Vec<Option<(SocketAddr, Py<PyTuple>)>>>,
-    /// Datagrams that had been taken when the transport was paused, or an exception left the loop.
-    kept: Latch<VecDeque<(Py<PyBytes>, Py<PyAny>)>>,
+    recent: Latch<Vec<Option<Sender>>>,
+    /// Datagrams that had been taken when the transport was paused, or the protocol raised an exception.
+    kept: Latch<VecDeque<Datagram>>,
 }
 
-/// Hears of a transport's socket.
-struct Reader {
-    end: Py<DatagramEnd>,
-    /// Its callback is the transport's `_read_ready`; its context is that of the protocol's calls.
-    handle: Py<PyAny>,
-}
-
-impl Native for Reader {
-    fn ready(&self, py: Python<'_>, _side: Side) -> PyResult<()> {
-        self.receive(py)
-    }
-
-    fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        visit.call(&self.end)?;
-        visit.call(&self.handle)
-    }
-}
-
-impl Reader {
-    fn receive(&self, py: Python<'_>) -> PyResult<()> {
-        let end = self.end.get();
-        let core = end.event_loop.get();
-        let mut batch = core.datagrams.close().take().unwrap_or_default();
-        let received = batch.receive(end.descriptor);
-        let taken = received.map(|count| {
-            let of = |index| Some(end.objects(py, batch.datagram(index)?));
-            (0..count).filter_map(of).collect::<PyResult<Vec<_>>>()
-        });
-        *core.datagrams.close() = Some(batch);
-        match taken {
-            Ok(taken) => self.hand_over(py, taken?),
-            Err(error) => self.report_refusal(py, &os_error(&error)),
-        }
-    }
-
-    fn hand_over(&self, py: Python<'_>, taken: Vec<(Py<PyBytes>, Py<PyAny>)>) -> PyResult<()> {
-        let end = self.end.get();
-        // Entered for each call: the exception handler enters it, too.
-        let context = self.handle.bind(py).getattr(intern!(py, "_context"))?;
-        let kept = std::mem::take(&mut *end.kept.close());
-        let mut rest = kept.into_iter().chain(taken);
-        while end.is_reading() {
-            let Some((data, address)) = rest.next() else { return Ok(()) };
-            let Some(receive) = end.receive.close().as_ref().map(|receive| receive.clone_ref(py)) else { break };
-            let called = datagrams::in_context(&context, || receive.call1(py, (data, address)));
-            if let Err(error) = called.and_then(|called| called) {
-                if let Err(error) = self.report(py, error) {
-                    if end.keep(rest) {
-                        let ready = self.handle.clone_ref(py);
-                        end.event_loop.get().ready.close().push_back(ready);
-                    }
-                    return Err(error);
-                }
-            }
-        }
-        end.keep(rest);
-        Ok(())
-    }
-
-    fn report_refusal(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
-        let handle = self.handle.bind(py);
-        let context = handle.getattr(intern!(py, "_context"))?;
-        let transport = handle.getattr(intern!(py, "_callback"))?.getattr(intern!(py, "__self__"))?;
-        let tell = || transport.call_method1(intern!(py, "_note_error"), (error.value(py),));
-        match datagrams::in_context(&context, tell).and_then(|called| called) {
-            Ok(_nothing) => Ok(()),
-            Err(error) => self.report(py, error),
-        }
-    }
-
-    /// What the protocol raised goes to the loop's exception handler, or out of the loop.
-    fn report(&self, py: Python<'_>, error: PyErr) -> PyResult<()> {
-        if error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py) {
-            return Err(error);
-        }
-        let event_loop = self.end.get().event_loop.bind(py);
-        event_loop.call_method1(intern!(py, "_report_callback"), (&self.handle, error.into_value(py))).map(drop)
-    }
-}
+/// An address, and the same as Python writes it.
+type Sender = (SocketAddr, Py<PyTuple>);
+/// Data, and who sent it.
+type Datagram = (Py<PyBytes>, Py<PyAny>);
 
 #[pymethods]
 impl DatagramEnd {
@@ -139,20 +61,36 @@ impl DatagramEnd {
             is_open: AtomicBool::new(true),
             is_paused: AtomicBool::new(false),
             receive: Latch::default(),
+            listener: Latch::default(),
             recent: Latch::default(),
             kept: Latch::default(),
         }
     }
 
-    /// Begins to receive, with the context and in the name of a handle.
-    fn listen(this: Py<Self>, py: Python<'_>, handle: Py<PyAny>) -> PyResult<()> {
-        let end = this.clone_ref(py);
-        let end = end.get();
-        end.is_paused.store(false, Ordering::Relaxed);
-        let reader = Hearer::Native(Arc::new(Reader { end: this, handle }));
-        let previous = end.event_loop.get().watch.close().set(end.descriptor, Side::Read, reader)?;
+    /// Hands over the datagrams that are there: the callback of the handle that hears of the socket.
+    fn _read_ready(&self, py: Python<'_>) -> PyResult<()> {
+        let mut batch = self.event_loop.get().datagrams.close().take().unwrap_or_default();
+        let received = batch.receive(self.descriptor);
+        let taken = received.map(|count| {
+            let of = |index| Some(self.objects(py, batch.datagram(index)?));
+            (0..count).filter_map(of).collect::<PyResult<Vec<_>>>()
+        });
+        *self.event_loop.get().datagrams.close() = Some(batch);
+        match taken {
+            Ok(taken) => self.hand_over(py, taken?),
+            Err(error) => self.refused(py, &os_error(&error)),
+        }
+    }
+
+    /// Begins to receive.
+    ///
+    /// Args:
+    ///     handle: the handle with `_read_ready`.
+    ///     note_error: what is told of errors.
+    fn listen(&self, handle: Py<PyAny>, note_error: Py<PyAny>) {
+        self.is_paused.store(false, Ordering::Relaxed);
+        let previous = self.listener.close().replace((handle, note_error));
         drop(previous);
-        Ok(())
     }
 
     /// Says whether datagrams may be sent at once.
@@ -167,12 +105,13 @@ impl DatagramEnd {
 
     /// Sets who gets the datagrams: a protocol's method, or nobody.
     fn set_receiver(&self, receive: Option<Py<PyAny>>) {
+        let listener = if receive.is_none() { self.listener.close().take() } else { None };
         let previous = std::mem::replace(&mut *self.receive.close(), receive);
-        drop(previous);
+        drop((previous, listener));
     }
 
     /// Takes out the first of what was kept: data and address, or `None`.
-    fn take_kept(&self) -> Option<(Py<PyBytes>, Py<PyAny>)> {
+    fn take_kept(&self) -> Option<Datagram> {
         self.kept.close().pop_front()
     }
 
@@ -181,6 +120,10 @@ impl DatagramEnd {
             return Ok(());
         }
         visit.call(&self.event_loop)?;
+        if let Some((handle, note_error)) = &*self.listener.close() {
+            visit.call(handle)?;
+            visit.call(note_error)?;
+        }
         visit.call(&*self.receive.close())
     }
 
@@ -190,12 +133,36 @@ impl DatagramEnd {
 }
 
 impl DatagramEnd {
+    fn hand_over(&self, py: Python<'_>, taken: Vec<Datagram>) -> PyResult<()> {
+        let kept = std::mem::take(&mut *self.kept.close());
+        let mut rest = kept.into_iter().chain(taken);
+        while self.is_reading() {
+            let Some((data, address)) = rest.next() else { return Ok(()) };
+            let receive = self.receive.close().as_ref().map(|receive| receive.clone_ref(py));
+            let Some(receive) = receive else { break };
+            if let Err(error) = receive.call1(py, (data, address)) {
+                if self.keep(rest) {
+                    let handle = self.listener.close().as_ref().map(|(handle, _)| handle.clone_ref(py));
+                    self.event_loop.get().ready.close().extend(handle);
+                }
+                return Err(error);
+            }
+        }
+        self.keep(rest);
+        Ok(())
+    }
+
+    fn refused(&self, py: Python<'_>, error: &PyErr) -> PyResult<()> {
+        let note_error = self.listener.close().as_ref().map(|(_, note_error)| note_error.clone_ref(py));
+        note_error.map_or(Ok(()), |note_error| note_error.call1(py, (error.value(py),)).map(drop))
+    }
+
     fn is_reading(&self) -> bool {
         !self.is_paused.load(Ordering::Relaxed)
     }
 
     /// Keeps what was taken and can't be handed over now; says whether there was any.
-    fn keep(&self, rest: impl Iterator<Item = (Py<PyBytes>, Py<PyAny>)>) -> bool {
+    fn keep(&self, rest: impl Iterator<Item = Datagram>) -> bool {
         let rest: Vec<_> = rest.collect();
         let is_any = !rest.is_empty();
         if is_any {
@@ -204,11 +171,7 @@ impl DatagramEnd {
         is_any
     }
 
-    fn objects(
-        &self,
-        py: Python<'_>,
-        (data, sender): (&[u8], Option<SocketAddr>),
-    ) -> PyResult<(Py<PyBytes>, Py<PyAny>)> {
+    fn objects(&self, py: Python<'_>, (data, sender): (&[u8], Option<SocketAddr>)) -> PyResult<Datagram> {
         let data = PyBytes::new(py, data).unbind();
         let address = match sender {
             Some(sender) => self.address_object(py, sender)?.into_any(),
@@ -246,9 +209,11 @@ impl DatagramEnd {
     fn address_of(&self, object: &Bound<'_, PyAny>) -> Option<SocketAddr> {
         let tuple = object.cast_exact::<PyTuple>().ok()?;
         let port: u16 = tuple.get_item(1).ok()?.extract().ok()?;
-        let known = self.recent.close().get(usize::from(port) % RECENT).and_then(|known| {
-            known.as_ref().filter(|(_, known)| known.is(tuple)).map(|(address, _)| *address)
-        });
+        let known = self
+            .recent
+            .close()
+            .get(usize::from(port) % RECENT)
+            .and_then(|known| known.as_ref().filter(|(_, known)| known.is(tuple)).map(|(address, _)| *address));
         if known.is_some() {
             return known;
         }
@@ -267,7 +232,7 @@ impl DatagramEnd {
     }
 }
 
-impl Sender for DatagramEnd {
+impl Sends for DatagramEnd {
     fn send(&self, data: &[u8], address: Option<&Bound<'_, PyAny>>) -> Sent {
         if !self.is_open.load(Ordering::Relaxed) {
             return Sent::Slow;

@@ -165,8 +165,7 @@ pub(crate) fn receive_into(buffer: &PyBuffer<u8>, descriptor: std::os::fd::RawFd
     }
     // SAFETY: the buffer is held, so that its memory stays where it is; it is contiguous, writable and not empty; only the
     // kernel writes through the slice, and nothing is read through it.
-    let memory = unsafe {
-        std::slice::from_raw_parts_mut(buffer.buf_ptr().cast::<MaybeUninit<u8>>(), buffer.len_bytes())
-    };
+    let memory =
+        unsafe { std::slice::from_raw_parts_mut(buffer.buf_ptr().cast::<MaybeUninit<u8>>(), buffer.len_bytes()) };
     threefold_sys::datagram::receive(descriptor, memory).map(|data| data.map(<[u8]>::len))
 }

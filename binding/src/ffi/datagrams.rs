@@ -11,7 +11,7 @@ use super::call_complete;
 use super::handles::{add, offset, slot};
 
 /// The native part of a datagram transport.
-pub(crate) trait Sender: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
+pub(crate) trait Sends: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
     /// Sends a datagram at once, to an address or to the peer.
     fn send(&self, data: &[u8], address: Option<&Bound<'_, PyAny>>) -> Sent;
 }
@@ -37,7 +37,7 @@ static INSTALLED: OnceLock<Installed> = OnceLock::new();
 ///
 /// # Errors
 /// The class has no such slot.
-pub(crate) fn install<S: Sender>(class: &Bound<'_, PyType>) -> PyResult<()> {
+pub(crate) fn install<S: Sends>(class: &Bound<'_, PyType>) -> PyResult<()> {
     let complete = OnceLock::from(class.getattr("sendto")?.unbind());
     if INSTALLED.set(Installed { native_part: offset(class, "_end")?, complete }).is_err() {
         return Err(PyTypeError::new_err("the datagram transport is installed once"));
@@ -45,7 +45,7 @@ pub(crate) fn install<S: Sender>(class: &Bound<'_, PyType>) -> PyResult<()> {
     add(class, c"sendto", sendto::<S>)
 }
 
-unsafe extern "C" fn sendto<S: Sender>(
+unsafe extern "C" fn sendto<S: Sends>(
     this: *mut ffi::PyObject,
     arguments: *const *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
@@ -110,23 +110,4 @@ unsafe fn note_error(this: *mut ffi::PyObject, error: PyErr) -> *mut ffi::PyObje
             }
         }
     })
-}
-
-/// Does something in a context of context variables, as `context.run` does.
-///
-/// # Errors
-/// The context is entered already.
-pub(crate) fn in_context<T>(context: &Bound<'_, PyAny>, act: impl FnOnce() -> T) -> PyResult<T> {
-    let py = context.py();
-    // SAFETY: attached, and the context is held; what is entered is left again on this thread. Both check the class.
-    unsafe {
-        if ffi::PyContext_Enter(context.as_ptr()) != 0 {
-            return Err(PyErr::fetch(py));
-        }
-        let result = act();
-        if ffi::PyContext_Exit(context.as_ptr()) != 0 {
-            return Err(PyErr::fetch(py));
-        }
-        Ok(result)
-    }
 }

@@ -217,7 +217,9 @@ unsafe fn read_call<'a>(
         let positional = std::slice::from_raw_parts(arguments, count);
         let mut context = std::ptr::null_mut();
         if !keyword_names.is_null() {
-            if ffi::PyTuple_GET_SIZE(keyword_names) != 1 || !is_context(classes, ffi::PyTuple_GET_ITEM(keyword_names, 0)) {
+            if ffi::PyTuple_GET_SIZE(keyword_names) != 1
+                || !is_context(classes, ffi::PyTuple_GET_ITEM(keyword_names, 0))
+            {
                 return None;
             }
             context = *arguments.add(count);
@@ -279,8 +281,7 @@ unsafe fn new_handle(
             return handle;
         }
         let slots = &classes.slots;
-        let context =
-            if call.context.is_null() { ffi::PyContext_CopyCurrent() } else { ffi::Py_NewRef(call.context) };
+        let context = if call.context.is_null() { ffi::PyContext_CopyCurrent() } else { ffi::Py_NewRef(call.context) };
         let args = if call.given.is_empty() {
             ffi::Py_NewRef(classes.no_arguments.as_ptr())
         } else {
@@ -468,8 +469,8 @@ unsafe fn complete(
     keyword_names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     let complete = CLASSES.get().and_then(|classes| classes.complete.get(method));
-    // SAFETY: the caller's.
     match complete {
+        // SAFETY: the caller's.
         Some(complete) => unsafe { call_complete(complete, this, arguments, count, keyword_names) },
         None => std::ptr::null_mut(),
     }
@@ -668,7 +669,7 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
 /// # Safety
 /// Attached; both are valid, and `args` is a tuple.
 #[inline]
-#[allow(clippy::cast_sign_loss, reason = "a tuple's length")]
+#[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "a tuple's length, and an index in it")]
 unsafe fn call(callback: *mut ffi::PyObject, args: *mut ffi::PyObject) -> *mut ffi::PyObject {
     // SAFETY: the caller's. The place before the arguments is ours to be written to, as the flag says.
     unsafe {

@@ -188,12 +188,8 @@ unsafe fn new_task(
             *place = this;
         }
         let class = ffi::Py_NewRef(class);
-        let task = ffi::PyObject_Vectorcall(
-            class,
-            given.as_ptr().add(1),
-            1 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
-            names,
-        );
+        let task =
+            ffi::PyObject_Vectorcall(class, given.as_ptr().add(1), 1 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET, names);
         ffi::Py_DECREF(class);
         ffi::Py_DECREF(names);
         Some(task)

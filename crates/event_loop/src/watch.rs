@@ -122,13 +122,7 @@ impl<W> Watch<W> {
     ///
     /// # Errors
     /// As [`Self::set`].
-    pub fn set_edge(
-        &mut self,
-        descriptor: RawFd,
-        side: Side,
-        watcher: W,
-        is_known: bool,
-    ) -> io::Result<Option<W>> {
+    pub fn set_edge(&mut self, descriptor: RawFd, side: Side, watcher: W, is_known: bool) -> io::Result<Option<W>> {
         let entry = entry_of(&mut self.entries, descriptor)?;
         if entry.edge.is_none() && !entry.is_idle() {
             return self.set(descriptor, side, watcher);
@@ -388,7 +382,9 @@ mod tests {
         let mut events = Events::default();
         epoll.wait(&mut events, Some(Duration::ZERO)).unwrap();
         let events: Vec<_> = events.iter().collect();
-        events.iter().for_each(|event| watch.note(event));
+        for event in &events {
+            watch.note(event);
+        }
         events
     }
 

@@ -95,9 +95,7 @@ impl Batch {
         }
         // SAFETY: each header refers to one part of our memory and to room for one address, all alive and ours during the
         // call; there are as many headers as are announced, and there is no timeout.
-        let count = unsafe {
-            libc::recvmmsg(descriptor, headers.as_mut_ptr(), BATCH as u32, TRY, ptr::null_mut())
-        };
+        let count = unsafe { libc::recvmmsg(descriptor, headers.as_mut_ptr(), COUNT, TRY, ptr::null_mut()) };
         let Some(count) = attempted(count as isize)? else { return Ok(0) };
         for (header, address) in headers.iter().zip(&addresses).take(count) {
             // SAFETY: zeroed, which is a valid address, and then written by the kernel.
@@ -117,6 +115,8 @@ impl Batch {
     }
 }
 
+#[allow(clippy::cast_possible_truncation, reason = "16")]
+const COUNT: u32 = BATCH as u32;
 #[allow(clippy::cast_possible_truncation, reason = "128 bytes")]
 const STORAGE_LENGTH: u32 = size_of::<libc::sockaddr_storage>() as u32;
 

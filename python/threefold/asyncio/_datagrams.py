@@ -1,14 +1,13 @@
 """The datagram transport: the standard library's own, with its packets received and sent by the engine."""
 
 import socket
-from asyncio import selector_events
+from asyncio import selector_events, transports
 from typing import Any
 
 from threefold import _threefold
-from threefold.asyncio._handles import Handle
 
 
-class DatagramTransport(selector_events._SelectorDatagramTransport):
+class DatagramTransport(selector_events._SelectorDatagramTransport, transports.DatagramTransport):
     """A transport for datagrams.
 
     Source: CPython Lib/asyncio/selector_events.py, _SelectorDatagramTransport
@@ -53,20 +52,13 @@ class DatagramTransport(selector_events._SelectorDatagramTransport):
         if self._closing or getattr(self, "_paused", False):
             return
         if self._takes_batches:
-            self._end.listen(Handle(callback, args, self._loop, None))
+            self._end.listen(self._loop._add_reader(fd, self._end._read_ready), self._note_error)
         else:
             super()._add_reader(fd, callback, *args)
 
-    def _read_ready(self) -> None:
-        if not self._hand_over_kept():
-            super()._read_ready()
-
-    def _hand_over_kept(self) -> bool:
-        has_any = False
+    def _hand_over_kept(self) -> None:
         while not self._conn_lost and not getattr(self, "_paused", False) and (kept := self._end.take_kept()):
-            has_any = True
             self._protocol.datagram_received(*kept)
-        return has_any
 
     def pause_reading(self) -> None:
         """Pause the receiving end."""
