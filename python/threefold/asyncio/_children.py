@@ -1,4 +1,7 @@
-"""Children of an event loop: each is watched through a pidfd of its own, without a thread and without a signal handler."""
+"""Children of an event loop, and their pipes.
+
+Each child is watched through a pidfd of its own, without a thread and without a signal handler.
+"""
 
 import logging
 import os
@@ -44,6 +47,21 @@ else:
 
     def _has_watcher_of_its_own() -> bool:
         return False
+
+
+class ReadPipeTransport(unix_events._UnixReadPipeTransport):
+    """The reading end of a pipe: as the standard library's, without memory of its own for each piece.
+
+    Source: CPython Lib/asyncio/unix_events.py, _UnixReadPipeTransport
+    """
+
+    def _read_ready(self) -> None:
+        data = self._loop._read_pipe(self._fileno)
+        if data is None:
+            # The end, an error, or a false alarm: whichever it was will be so again.
+            super()._read_ready()
+        else:
+            self._protocol.data_received(data)
 
 
 class Children:
