@@ -84,7 +84,8 @@ def test_datagrams_go_both_ways_with_their_addresses(host):
             assert (await two.received.get())[0] == b"by name"
         near.close()
         far.abort()
-        assert await one.lost is None and await two.lost is None
+        assert await one.lost is None
+        assert await two.lost is None
 
     if host not in list(hosts()):
         pytest.skip(f"no {host} here")
@@ -121,7 +122,8 @@ def test_a_datagram_that_is_refused_is_told_of():
         near, one = await loop.create_datagram_endpoint(Collector, remote_addr=there)
         near.sendto(b"x")
         error = await one.errors.get()
-        assert isinstance(error, ConnectionRefusedError) and error.errno
+        assert isinstance(error, ConnectionRefusedError)
+        assert error.errno
         near.sendto(b"x")
         assert isinstance(await one.errors.get(), ConnectionRefusedError)
         near.sendto(b"x" * 70_000)
@@ -286,7 +288,8 @@ def test_another_protocol_gets_the_datagrams_that_follow():
         far.set_protocol(other)
         near.sendto(b"2")
         assert (await other.received.get())[0] == b"2"
-        assert far.get_protocol() is other and isinstance(far, asyncio.DatagramTransport)
+        assert far.get_protocol() is other
+        assert isinstance(far, asyncio.DatagramTransport)
         near.close()
         far.close()
 

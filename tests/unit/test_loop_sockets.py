@@ -4,7 +4,6 @@ import array
 import asyncio
 import collections.abc
 import contextlib
-import gc
 import inspect
 import os
 import socket
@@ -315,7 +314,8 @@ def test_an_operation_is_a_coroutine():
         with pair() as (near, far):
             operation = loop.sock_recv(near, 1)
             assert isinstance(operation, collections.abc.Coroutine)
-            assert asyncio.iscoroutine(operation) and inspect.isawaitable(operation)
+            assert asyncio.iscoroutine(operation)
+            assert inspect.isawaitable(operation)
             assert operation.__qualname__ == "EventLoop.sock_recv"
             task = loop.create_task(operation)
             assert "sock_recv" in repr(task)

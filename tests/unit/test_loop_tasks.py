@@ -25,11 +25,14 @@ async def work(value=None):
 def test_tasks_and_futures_are_the_interpreters():
     async def main(loop):
         task = loop.create_task(work(1), name="first")
-        assert type(task) is asyncio.Task and task.get_name() == "first" and task.get_loop() is loop
+        assert type(task) is asyncio.Task
+        assert task.get_name() == "first"
+        assert task.get_loop() is loop
         assert await task == 1
         assert loop.create_task(work()).get_name().startswith("Task-")
         future = loop.create_future()
-        assert type(future) is asyncio.Future and future.get_loop() is loop
+        assert type(future) is asyncio.Future
+        assert future.get_loop() is loop
         assert loop.get_debug() is False
         with pytest.raises(TypeError):
             loop.create_task(1)
@@ -69,7 +72,8 @@ def test_a_task_factory_is_asked_until_it_is_taken_away():
     async def main(loop):
         loop.set_task_factory(factory)
         assert await loop.create_task(work(2)) == 2
-        assert len(made) == 1 and loop.get_task_factory() is factory
+        assert len(made) == 1
+        assert loop.get_task_factory() is factory
         loop.set_task_factory(None)
         assert await loop.create_task(work(3)) == 3
         assert len(made) == 1
@@ -89,7 +93,8 @@ def test_eager_tasks_run_at_once():
             ran.append(1)
 
         task = loop.create_task(eager())
-        assert ran == [1] and task.done()
+        assert ran == [1]
+        assert task.done()
 
     run(main)
 

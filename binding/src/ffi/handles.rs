@@ -3,6 +3,9 @@
 //! The classes are plain Python subclasses without slots of their own. What the standard library's class keeps stands in
 //! its slots, at offsets that its member descriptors tell; so every method of it works on our handles.
 
+mod cancelling;
+mod running;
+
 use std::ffi::CStr;
 use std::sync::OnceLock;
 
@@ -14,6 +17,9 @@ use pyo3::types::PyType;
 use threefold_wait::Latch;
 
 use super::call_complete;
+pub(crate) use cancelling::is_cancelled;
+use cancelling::{cancel, cancel_timer};
+pub(crate) use running::{Ran, prefetch, prefetch_content, release, run};
 
 /// Arguments of a callback that are copied to the stack for the call; more are passed where they are.
 const FEW: usize = 6;
@@ -473,219 +479,5 @@ unsafe fn complete(
         // SAFETY: the caller's.
         Some(complete) => unsafe { call_complete(complete, this, arguments, count, keyword_names) },
         None => std::ptr::null_mut(),
-    }
-}
-
-unsafe extern "C" fn cancel<S: Scheduler>(
-    this: *mut ffi::PyObject,
-    arguments: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    keyword_names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls methods attached, with an instance of the descriptor's class, alive during the call.
-    unsafe { cancel_handle::<S>(CANCEL, this, arguments, count, keyword_names) }
-}
-
-unsafe extern "C" fn cancel_timer<S: Scheduler>(
-    this: *mut ffi::PyObject,
-    arguments: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    keyword_names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: as above.
-    unsafe { cancel_handle::<S>(CANCEL_TIMER, this, arguments, count, keyword_names) }
-}
-
-/// # Safety
-/// As CPython calls a `METH_FASTCALL | METH_KEYWORDS` method of a handle.
-unsafe fn cancel_handle<S: Scheduler>(
-    method: usize,
-    this: *mut ffi::PyObject,
-    arguments: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    keyword_names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: the caller's; the slots hold valid references or null.
-    unsafe {
-        let Some(classes) = CLASSES.get() else { return std::ptr::null_mut() };
-        let slots = &classes.slots;
-        let event_loop = *slot(this, slots.event_loop);
-        let py = Python::assume_attached();
-        let is_ours = !event_loop.is_null()
-            && ffi::PyObject_TypeCheck(event_loop, py.get_type::<S>().as_type_ptr()) != 0
-            && count == 0
-            && keyword_names.is_null();
-        if !is_ours || !scheduler::<S>(event_loop).is_plain() {
-            return complete(method, this, arguments, count, keyword_names);
-        }
-        if *slot(this, slots.cancelled) != ffi::Py_True() {
-            set(slot(this, slots.cancelled), ffi::Py_True());
-            if method == CANCEL_TIMER {
-                scheduler::<S>(event_loop).note_cancelled();
-            }
-            show_to_collector(this);
-            // Last: what they drop may run any code.
-            set(slot(this, slots.callback), ffi::Py_None());
-            set(slot(this, slots.args), ffi::Py_None());
-        }
-        ffi::Py_NewRef(ffi::Py_None())
-    }
-}
-
-/// From now on a handle may be a part of garbage, if somebody else than the caller holds it.
-///
-/// # Safety
-/// Attached; `handle` is one of ours, and the caller holds it.
-#[inline]
-unsafe fn show_to_collector(handle: *mut ffi::PyObject) {
-    // SAFETY: the caller's; all slots are filled, and it is not tracked twice.
-    unsafe {
-        if ffi::Py_REFCNT(handle) > 1 && ffi::PyObject_GC_IsTracked(handle) == 0 {
-            ffi::PyObject_GC_Track(handle.cast());
-        }
-    }
-}
-
-/// Puts a new reference in the place of the old one.
-///
-/// # Safety
-/// Attached; `place` holds a valid reference or null, and `object` is valid.
-unsafe fn set(place: *mut *mut ffi::PyObject, object: *mut ffi::PyObject) {
-    // SAFETY: the caller's. The old object goes last: its end may run any code, which finds the new one.
-    unsafe {
-        let previous = std::mem::replace(&mut *place, ffi::Py_NewRef(object));
-        ffi::Py_XDECREF(previous);
-    }
-}
-
-/// What became of a handle that was to be run.
-pub(crate) enum Ran {
-    /// It ran, or had been cancelled.
-    Done,
-    /// Its callback raised.
-    Raised(PyErr),
-    /// It is not one of ours: ask its own methods.
-    Foreign,
-}
-
-/// Whether this is one of our handles, and cancelled.
-pub(crate) fn is_cancelled(handle: &Py<PyAny>) -> bool {
-    let Some(classes) = CLASSES.get() else { return false };
-    let handle = handle.as_ptr();
-    // SAFETY: the handle is alive; its class is looked at before its slots are, and the comparison needs no interpreter.
-    unsafe { is_ours(classes, handle) && *slot(handle, classes.slots.cancelled) == ffi::Py_True() }
-}
-
-/// # Safety
-/// `handle` is alive.
-#[inline]
-unsafe fn is_ours(classes: &Classes, handle: *mut ffi::PyObject) -> bool {
-    // SAFETY: the caller's; an object's class does not change while it is a handle of ours, which have no others.
-    let class = unsafe { ffi::Py_TYPE(handle) }.cast::<ffi::PyObject>();
-    class == classes.plain.as_ptr() || class == classes.timer.as_ptr()
-}
-
-/// Lets go of a handle that has run; if it is nobody else's, the next callback gets it.
-#[inline]
-pub(crate) fn release(handle: Bound<'_, PyAny>) {
-    let Some(classes) = CLASSES.get() else { return };
-    let object = handle.as_ptr();
-    // SAFETY: attached, and we hold the handle; its class is looked at before its slots are. Nobody else has a reference
-    // or a weak one, so nobody sees it change.
-    unsafe {
-        let is_ours_alone = ffi::Py_TYPE(object).cast::<ffi::PyObject>() == classes.plain.as_ptr()
-            && ffi::Py_REFCNT(object) == 1
-            && ffi::PyObject_GC_IsTracked(object) == 0
-            && classes.weak_references != 0
-            && (*object.byte_offset(classes.weak_references).cast::<*mut ffi::PyObject>()).is_null();
-        if !is_ours_alone {
-            return;
-        }
-        let slots = &classes.slots;
-        for offset in [
-            slots.callback,
-            slots.args,
-            slots.context,
-            slots.event_loop,
-            slots.cancelled,
-            slots.source_traceback,
-            slots.repr,
-        ] {
-            ffi::Py_XDECREF(std::mem::replace(&mut *slot(object, offset), std::ptr::null_mut()));
-        }
-    }
-    let mut spare = classes.spare.close();
-    if spare.len() < MOST_SPARE {
-        spare.push(handle.unbind());
-    }
-}
-
-/// Calls a handle's callback, in its context.
-#[inline]
-pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
-    let Some(classes) = CLASSES.get() else { return Ran::Foreign };
-    let py = handle.py();
-    let handle = handle.as_ptr();
-    // SAFETY: attached, and the handle is alive. Its slots are read after a look at its class; callback, arguments and
-    // context are held during the call, since the callback may cancel its own handle.
-    unsafe {
-        if !is_ours(classes, handle) {
-            return Ran::Foreign;
-        }
-        let slots = &classes.slots;
-        if *slot(handle, slots.cancelled) == ffi::Py_True() {
-            return Ran::Done;
-        }
-        let (callback, args, context) =
-            (*slot(handle, slots.callback), *slot(handle, slots.args), *slot(handle, slots.context));
-        if callback.is_null() || args.is_null() || context.is_null() || ffi::PyTuple_CheckExact(args) == 0 {
-            return Ran::Foreign;
-        }
-        ffi::Py_INCREF(callback);
-        ffi::Py_INCREF(args);
-        ffi::Py_INCREF(context);
-        let mut result = std::ptr::null_mut();
-        if ffi::PyContext_Enter(context) == 0 {
-            result = call(callback, args);
-            if ffi::PyContext_Exit(context) != 0 {
-                ffi::Py_XDECREF(result);
-                result = std::ptr::null_mut();
-            }
-        }
-        ffi::Py_DECREF(context);
-        ffi::Py_DECREF(args);
-        ffi::Py_DECREF(callback);
-        show_to_collector(handle);
-        if result.is_null() {
-            return Ran::Raised(PyErr::fetch(py));
-        }
-        ffi::Py_DECREF(result);
-        Ran::Done
-    }
-}
-
-/// Calls `callback(*args)`.
-///
-/// # Safety
-/// Attached; both are valid, and `args` is a tuple.
-#[inline]
-#[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "a tuple's length, and an index in it")]
-unsafe fn call(callback: *mut ffi::PyObject, args: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: the caller's. The place before the arguments is ours to be written to, as the flag says.
-    unsafe {
-        let count = ffi::PyTuple_GET_SIZE(args) as usize;
-        if count > FEW {
-            return ffi::PyObject_Call(callback, args, std::ptr::null_mut());
-        }
-        let mut stack = [std::ptr::null_mut(); FEW + 1];
-        for (index, place) in stack.iter_mut().skip(1).take(count).enumerate() {
-            *place = ffi::PyTuple_GET_ITEM(args, index as ffi::Py_ssize_t);
-        }
-        ffi::PyObject_Vectorcall(
-            callback,
-            stack.as_ptr().add(1),
-            count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
-            std::ptr::null_mut(),
-        )
     }
 }

@@ -107,7 +107,6 @@ class EventLoop(EventLoopCore, asyncio.SelectorEventLoop):
         self._take_soon(handle)
         return handle
 
-
     def _add_callback(self, handle):
         if not handle._cancelled:
             self._take_soon(handle)

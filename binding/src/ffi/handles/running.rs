@@ -1,0 +1,164 @@
+//! Runs handles, and uses those that nobody else holds again.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+
+use super::cancelling::show_to_collector;
+use super::{CLASSES, Classes, FEW, MOST_SPARE, slot};
+
+/// What became of a handle that was to be run.
+pub(crate) enum Ran {
+    /// It ran, or had been cancelled.
+    Done,
+    /// Its callback raised.
+    Raised(PyErr),
+    /// It is not one of ours: ask its own methods.
+    Foreign,
+}
+
+/// # Safety
+/// `handle` is alive.
+#[inline]
+pub(super) unsafe fn is_ours(classes: &Classes, handle: *mut ffi::PyObject) -> bool {
+    // SAFETY: the caller's; an object's class does not change while it is a handle of ours, which have no others.
+    let class = unsafe { ffi::Py_TYPE(handle) }.cast::<ffi::PyObject>();
+    class == classes.plain.as_ptr() || class == classes.timer.as_ptr()
+}
+
+/// Lets go of a handle that has run; if it is nobody else's, the next callback gets it.
+#[inline]
+pub(crate) fn release(handle: Bound<'_, PyAny>) {
+    let Some(classes) = CLASSES.get() else { return };
+    let object = handle.as_ptr();
+    // SAFETY: attached, and we hold the handle; its class is looked at before its slots are. Nobody else has a reference
+    // or a weak one, so nobody sees it change.
+    unsafe {
+        let is_ours_alone = ffi::Py_TYPE(object).cast::<ffi::PyObject>() == classes.plain.as_ptr()
+            && ffi::Py_REFCNT(object) == 1
+            && ffi::PyObject_GC_IsTracked(object) == 0
+            && classes.weak_references != 0
+            && (*object.byte_offset(classes.weak_references).cast::<*mut ffi::PyObject>()).is_null();
+        if !is_ours_alone {
+            return;
+        }
+        let slots = &classes.slots;
+        for offset in [
+            slots.callback,
+            slots.args,
+            slots.context,
+            slots.event_loop,
+            slots.cancelled,
+            slots.source_traceback,
+            slots.repr,
+        ] {
+            ffi::Py_XDECREF(std::mem::replace(&mut *slot(object, offset), std::ptr::null_mut()));
+        }
+    }
+    let mut spare = classes.spare.close();
+    if spare.len() < MOST_SPARE {
+        spare.push(handle.unbind());
+    }
+}
+
+/// Calls a handle's callback, in its context.
+#[inline]
+pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
+    let Some(classes) = CLASSES.get() else { return Ran::Foreign };
+    let py = handle.py();
+    let handle = handle.as_ptr();
+    // SAFETY: attached, and the handle is alive. Its slots are read after a look at its class; callback, arguments and
+    // context are held during the call, since the callback may cancel its own handle.
+    unsafe {
+        if !is_ours(classes, handle) {
+            return Ran::Foreign;
+        }
+        let slots = &classes.slots;
+        if *slot(handle, slots.cancelled) == ffi::Py_True() {
+            return Ran::Done;
+        }
+        let (callback, args, context) =
+            (*slot(handle, slots.callback), *slot(handle, slots.args), *slot(handle, slots.context));
+        if callback.is_null() || args.is_null() || context.is_null() || ffi::PyTuple_CheckExact(args) == 0 {
+            return Ran::Foreign;
+        }
+        ffi::Py_INCREF(callback);
+        ffi::Py_INCREF(args);
+        ffi::Py_INCREF(context);
+        let mut result = std::ptr::null_mut();
+        if ffi::PyContext_Enter(context) == 0 {
+            result = call(callback, args);
+            if ffi::PyContext_Exit(context) != 0 {
+                ffi::Py_XDECREF(result);
+                result = std::ptr::null_mut();
+            }
+        }
+        ffi::Py_DECREF(context);
+        ffi::Py_DECREF(args);
+        ffi::Py_DECREF(callback);
+        show_to_collector(handle);
+        if result.is_null() {
+            return Ran::Raised(PyErr::fetch(py));
+        }
+        ffi::Py_DECREF(result);
+        Ran::Done
+    }
+}
+
+/// Calls `callback(*args)`.
+///
+/// # Safety
+/// Attached; both are valid, and `args` is a tuple.
+#[inline]
+#[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "a tuple's length, and an index in it")]
+unsafe fn call(callback: *mut ffi::PyObject, args: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    // SAFETY: the caller's. The place before the arguments is ours to be written to, as the flag says.
+    unsafe {
+        let count = ffi::PyTuple_GET_SIZE(args) as usize;
+        if count > FEW {
+            return ffi::PyObject_Call(callback, args, std::ptr::null_mut());
+        }
+        let mut stack = [std::ptr::null_mut(); FEW + 1];
+        for (index, place) in stack.iter_mut().skip(1).take(count).enumerate() {
+            *place = ffi::PyTuple_GET_ITEM(args, index as ffi::Py_ssize_t);
+        }
+        ffi::PyObject_Vectorcall(
+            callback,
+            stack.as_ptr().add(1),
+            count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
+            std::ptr::null_mut(),
+        )
+    }
+}
+
+/// Asks the processor for the memory of a handle that will run soon: of hundreds of thousands it has forgotten most.
+#[inline]
+pub(crate) fn prefetch(handle: &Py<PyAny>) {
+    fetch(handle.as_ptr());
+}
+
+/// Asks for what a handle refers to, some time after the handle itself.
+#[inline]
+pub(crate) fn prefetch_content(handle: &Py<PyAny>) {
+    let Some(classes) = CLASSES.get() else { return };
+    let handle = handle.as_ptr();
+    // SAFETY: the handle is alive, and its class is looked at before its slots are.
+    unsafe {
+        if is_ours(classes, handle) {
+            fetch(*slot(handle, classes.slots.context));
+            fetch(*slot(handle, classes.slots.callback));
+        }
+    }
+}
+
+#[inline]
+fn fetch(object: *mut ffi::PyObject) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, which may be given of any address; nothing is read.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(object.cast::<i8>().wrapping_sub(16));
+        _mm_prefetch::<_MM_HINT_T0>(object.cast::<i8>().wrapping_add(64));
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _not_known_here = object;
+}
