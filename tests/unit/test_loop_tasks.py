@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import gc
 import sys
+import threading
 import weakref
 
 import pytest
@@ -196,5 +197,58 @@ def test_a_handle_cancelled_while_it_waits_is_not_run():
             handle.cancel()
         await asyncio.sleep(0)
         assert ran == [1, 3, 5, 7, 9]
+
+    run(main)
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_what_another_thread_brings_wakes_the_loop_at_once(debug):
+    async def main(loop):
+        loop.set_debug(debug)
+        loop.slow_callback_duration = 1000
+        begin = loop.time()
+        heard = asyncio.Event()
+        # Nothing else wakes the loop for an hour.
+        loop.call_later(3600, heard.set)
+        for _ in range(20):
+            heard.clear()
+            thread = threading.Thread(target=lambda: loop.call_soon_threadsafe(heard.set))
+            thread.start()
+            await heard.wait()
+            thread.join()
+        assert loop.time() - begin < 20
+        handle = loop.call_soon_threadsafe(heard.set)
+        assert isinstance(handle, asyncio.Handle)
+        heard.clear()
+        handle.cancel()
+        assert handle.cancelled()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not heard.is_set()
+
+    run(main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in 3.14")
+def test_cancelling_from_another_thread_waits_for_the_callback():
+    async def main(loop):
+        started, may_end, order = threading.Event(), threading.Event(), []
+
+        def callback():
+            started.set()
+            may_end.wait(10)
+            order.append("callback has ended")
+
+        def cancel():
+            started.wait(10)
+            threading.Timer(0.05, may_end.set).start()
+            handle.cancel()
+            order.append("cancelled")
+
+        handle = loop.call_soon_threadsafe(callback)
+        thread = threading.Thread(target=cancel)
+        thread.start()
+        await loop.run_in_executor(None, thread.join)
+        assert order == ["callback has ended", "cancelled"]
 
     run(main)

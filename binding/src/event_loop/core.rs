@@ -273,10 +273,16 @@ fn side(is_writer: bool) -> Side {
 /// Args:
 ///     plain: a subclass of `asyncio.Handle`, without slots of its own.
 ///     timer: a subclass of `asyncio.TimerHandle`, likewise.
+///     threadsafe: a subclass of the handle of `call_soon_threadsafe`, likewise; before Python 3.14 it is `plain`.
 ///     complete: a class with the complete methods `call_soon` and so on.
 #[pyfunction]
-fn install_handles(plain: &Bound<'_, PyType>, timer: &Bound<'_, PyType>, complete: &Bound<'_, PyType>) -> PyResult<()> {
-    handles::install::<EventLoopCore>(plain, timer, complete)?;
+fn install_handles(
+    plain: &Bound<'_, PyType>,
+    timer: &Bound<'_, PyType>,
+    threadsafe: &Bound<'_, PyType>,
+    complete: &Bound<'_, PyType>,
+) -> PyResult<()> {
+    handles::install::<EventLoopCore>(plain, timer, threadsafe, complete)?;
     tasks::install::<EventLoopCore>(complete)?;
     super::sockets::install(complete)
 }

@@ -21,8 +21,6 @@ use crate::kept::intern;
 /// While callbacks are ready, descriptors are asked for news no more often than this: a look costs as much as several
 /// callbacks.
 const LOOK_EVERY: u64 = 50_000; // nanoseconds
-/// How many callbacks ahead of a handle its memory is asked for.
-const FETCHED_AHEAD: usize = 8;
 /// The longest sleep in one piece.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// What the clock may be late by when a timer is due.
@@ -168,7 +166,7 @@ fn run_ready(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
     let count = core.ready.close().len();
     for _ in 0..count {
         // None: a callback has closed the loop.
-        let Some(handle) = next_ready(core) else { return Ok(()) };
+        let Some(handle) = core.ready.close().pop_front() else { return Ok(()) };
         let handle = handle.into_bound(py);
         let ran = if core.is_debugging.load(Ordering::Relaxed) { Ran::Foreign } else { handles::run(&handle) };
         match ran {
@@ -178,17 +176,6 @@ fn run_ready(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
         }
     }
     Ok(())
-}
-
-/// Takes the first handle, and has those behind it fetched.
-#[inline]
-fn next_ready(core: &EventLoopCore) -> Option<Py<PyAny>> {
-    let mut ready = core.ready.close();
-    if let Some(later) = ready.get(FETCHED_AHEAD) {
-        handles::prefetch(later);
-        ready.get(FETCHED_AHEAD / 2).map(handles::prefetch_content);
-    }
-    ready.pop_front()
 }
 
 /// What a callback raised goes to the loop's exception handler, or out of the loop.

@@ -19,7 +19,7 @@ use threefold_wait::Latch;
 use super::call_complete;
 pub(crate) use cancelling::is_cancelled;
 use cancelling::{cancel, cancel_timer};
-pub(crate) use running::{Ran, prefetch, prefetch_content, release, run};
+pub(crate) use running::{Ran, release, run};
 
 /// Arguments of a callback that are copied to the stack for the call; more are passed where they are.
 const FEW: usize = 6;
@@ -55,11 +55,16 @@ struct Slots {
     context: usize,
     scheduled: usize,
     when: usize,
+    /// Of handles that several threads may use; there are none before Python 3.14.
+    lock: usize,
 }
 
 struct Classes {
     plain: Py<PyType>,
     timer: Py<PyType>,
+    /// For callbacks of other threads: from Python 3.14 on a class whose instances have a lock.
+    threadsafe: Py<PyType>,
+    new_lock: Py<PyAny>,
     no_arguments: Py<PyAny>,
     context_keyword: Py<PyAny>,
     /// The interpreter's tasks and futures name their keyword with a string of their own, which is not interned.
@@ -84,14 +89,15 @@ const CANCEL: usize = 4;
 const CANCEL_TIMER: usize = 5;
 const METHOD_COUNT: usize = 6;
 
-/// Makes `plain` and `timer`, subclasses of the standard library's handles without slots, the handles of the event loop
-/// `S`, and puts the fast methods in front of the complete ones.
+/// Makes `plain`, `timer` and `threadsafe`, subclasses of the standard library's handles without slots, the handles of the
+/// event loop `S`, and puts the fast methods in front of the complete ones.
 ///
 /// # Errors
 /// The standard library's classes have not the slots that they have in every Python known.
 pub(crate) fn install<S: Scheduler>(
     plain: &Bound<'_, PyType>,
     timer: &Bound<'_, PyType>,
+    threadsafe: &Bound<'_, PyType>,
     event_loop: &Bound<'_, PyType>,
 ) -> PyResult<()> {
     let py = plain.py();
@@ -105,6 +111,7 @@ pub(crate) fn install<S: Scheduler>(
         context: offset(plain, "_context")?,
         scheduled: offset(timer, "_scheduled")?,
         when: offset(timer, "_when")?,
+        lock: if threadsafe.is(plain) { 0 } else { offset(threadsafe, "_lock")? },
     };
     let complete = [
         event_loop.getattr("call_soon")?,
@@ -117,6 +124,8 @@ pub(crate) fn install<S: Scheduler>(
     let classes = Classes {
         plain: plain.clone().unbind(),
         timer: timer.clone().unbind(),
+        threadsafe: threadsafe.clone().unbind(),
+        new_lock: py.import("threading")?.getattr("RLock")?.unbind(),
         no_arguments: pyo3::types::PyTuple::empty(py).into_any().unbind(),
         context_keyword: pyo3::types::PyString::intern(py, "context").into_any().unbind(),
         context_keyword_of_tasks: OnceLock::new(),
@@ -355,15 +364,8 @@ unsafe extern "C" fn call_soon_threadsafe<S: Scheduler>(
     count: ffi::Py_ssize_t,
     keyword_names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // From Python 3.14 on these handles have a lock of their own, which the complete method makes.
-    let fast = if cfg!(Py_3_14) { usize::MAX } else { CALL_SOON_THREADSAFE };
     // SAFETY: as above.
-    unsafe {
-        if fast == usize::MAX {
-            return complete(CALL_SOON_THREADSAFE, this, arguments, count, keyword_names);
-        }
-        schedule::<S>(CALL_SOON_THREADSAFE, this, arguments, count, keyword_names, S::take_threadsafe)
-    }
+    unsafe { schedule::<S>(CALL_SOON_THREADSAFE, this, arguments, count, keyword_names, S::take_threadsafe) }
 }
 
 /// # Safety
@@ -383,8 +385,18 @@ unsafe fn schedule<S: Scheduler>(
         if event_loop.is_plain() {
             if let Some(classes) = CLASSES.get() {
                 if let Some(call) = read_call(classes, arguments, count, keyword_names, 0) {
-                    let handle = new_handle(classes, classes.plain.as_ptr().cast(), this, &call);
+                    let is_threadsafe = method == CALL_SOON_THREADSAFE;
+                    let class = if is_threadsafe { &classes.threadsafe } else { &classes.plain };
+                    let handle = new_handle(classes, class.as_ptr().cast(), this, &call);
                     if !handle.is_null() {
+                        if is_threadsafe && classes.slots.lock != 0 {
+                            let lock = ffi::PyObject_CallNoArgs(classes.new_lock.as_ptr());
+                            if lock.is_null() {
+                                ffi::Py_DECREF(handle);
+                                return lock;
+                            }
+                            *slot(handle, classes.slots.lock) = lock;
+                        }
                         take(event_loop, reference(handle));
                     }
                     return handle;

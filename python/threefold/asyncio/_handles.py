@@ -1,6 +1,7 @@
 """Handles of callbacks: the standard library's own classes, whose instances the engine makes, cancels and runs."""
 
 import asyncio
+from asyncio import events
 
 from threefold import _threefold
 
@@ -21,6 +22,20 @@ class TimerHandle(asyncio.TimerHandle):
     """
 
     __slots__ = ()
+
+
+if hasattr(events, "_ThreadSafeHandle"):
+
+    class ThreadSafeHandle(events._ThreadSafeHandle):
+        """A callback that another thread brings: whoever cancels it waits until it has ended.
+
+        Source: CPython Lib/asyncio/events.py
+        """
+
+        __slots__ = ()
+
+else:
+    ThreadSafeHandle = Handle
 
 
 class CompleteCalls:
@@ -52,7 +67,16 @@ class CompleteCalls:
         self._take_at(when, timer)
         return timer
 
-    call_soon_threadsafe = asyncio.BaseEventLoop.call_soon_threadsafe
+    def call_soon_threadsafe(self, callback, *args, context=None):  # type: ignore[no-untyped-def]
+        """Arrange for a callback to be called soon; from any thread."""
+        self._check_closed()
+        if self._debug:
+            self._check_callback(callback, "call_soon_threadsafe")
+        handle = ThreadSafeHandle(callback, args, self, context)
+        if handle._source_traceback:
+            del handle._source_traceback[-1]
+        self._take_threadsafe(handle)
+        return handle
 
     create_future = asyncio.BaseEventLoop.create_future
     create_task = asyncio.BaseEventLoop.create_task
@@ -67,4 +91,4 @@ class CompleteCalls:
     sock_accept = asyncio.SelectorEventLoop.sock_accept
 
 
-_threefold.install_handles(Handle, TimerHandle, CompleteCalls)
+_threefold.install_handles(Handle, TimerHandle, ThreadSafeHandle, CompleteCalls)

@@ -4,7 +4,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::cancelling::show_to_collector;
-use super::{CLASSES, Classes, FEW, MOST_SPARE, slot};
+use super::{CLASSES, Classes, FEW, MOST_SPARE, Slots, slot};
+use crate::kept::intern;
 
 /// What became of a handle that was to be run.
 pub(crate) enum Ran {
@@ -66,13 +67,43 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
     let Some(classes) = CLASSES.get() else { return Ran::Foreign };
     let py = handle.py();
     let handle = handle.as_ptr();
-    // SAFETY: attached, and the handle is alive. Its slots are read after a look at its class; callback, arguments and
-    // context are held during the call, since the callback may cancel its own handle.
+    // SAFETY: attached, and the handle is alive and held. Its slots are read after a look at its class.
     unsafe {
-        if !is_ours(classes, handle) {
+        let is_locked = ffi::Py_TYPE(handle).cast::<ffi::PyObject>() == classes.threadsafe.as_ptr();
+        if !is_locked && !is_ours(classes, handle) {
             return Ran::Foreign;
         }
+        show_to_collector(handle);
         let slots = &classes.slots;
+        if is_locked && slots.lock != 0 {
+            // Whoever cancels it from another thread waits until its callback has ended.
+            let lock = *slot(handle, slots.lock);
+            if lock.is_null() {
+                return Ran::Foreign;
+            }
+            let lock = Bound::from_borrowed_ptr(py, lock);
+            if let Err(error) = lock.call_method0(intern!(py, "acquire")) {
+                return Ran::Raised(error);
+            }
+            let ran = run_callback(py, slots, handle);
+            return match lock.call_method0(intern!(py, "release")) {
+                Err(error) if matches!(ran, Ran::Done) => Ran::Raised(error),
+                _ => ran,
+            };
+        }
+        run_callback(py, slots, handle)
+    }
+}
+
+/// Calls a handle's callback, unless it was cancelled.
+///
+/// # Safety
+/// Attached; `handle` is one of ours, and held by the caller.
+#[inline]
+unsafe fn run_callback(py: Python<'_>, slots: &Slots, handle: *mut ffi::PyObject) -> Ran {
+    // SAFETY: the caller's; callback, arguments and context are held during the call, since the callback may cancel its
+    // own handle.
+    unsafe {
         if *slot(handle, slots.cancelled) == ffi::Py_True() {
             return Ran::Done;
         }
@@ -95,7 +126,6 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
         ffi::Py_DECREF(context);
         ffi::Py_DECREF(args);
         ffi::Py_DECREF(callback);
-        show_to_collector(handle);
         if result.is_null() {
             return Ran::Raised(PyErr::fetch(py));
         }
@@ -128,37 +158,4 @@ unsafe fn call(callback: *mut ffi::PyObject, args: *mut ffi::PyObject) -> *mut f
             std::ptr::null_mut(),
         )
     }
-}
-
-/// Asks the processor for the memory of a handle that will run soon: of hundreds of thousands it has forgotten most.
-#[inline]
-pub(crate) fn prefetch(handle: &Py<PyAny>) {
-    fetch(handle.as_ptr());
-}
-
-/// Asks for what a handle refers to, some time after the handle itself.
-#[inline]
-pub(crate) fn prefetch_content(handle: &Py<PyAny>) {
-    let Some(classes) = CLASSES.get() else { return };
-    let handle = handle.as_ptr();
-    // SAFETY: the handle is alive, and its class is looked at before its slots are.
-    unsafe {
-        if is_ours(classes, handle) {
-            fetch(*slot(handle, classes.slots.context));
-            fetch(*slot(handle, classes.slots.callback));
-        }
-    }
-}
-
-#[inline]
-fn fetch(object: *mut ffi::PyObject) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a hint, which may be given of any address; nothing is read.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(object.cast::<i8>().wrapping_sub(16));
-        _mm_prefetch::<_MM_HINT_T0>(object.cast::<i8>().wrapping_add(64));
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _not_known_here = object;
 }
