@@ -7,6 +7,7 @@ import contextlib
 import inspect
 import os
 import socket
+import struct
 import warnings
 
 import pytest
@@ -355,5 +356,62 @@ def test_the_second_of_two_waiters_gets_the_data():
             await asyncio.sleep(0)
             far.send(b"y")
             assert await asyncio.wait_for(third, 10) == b"y"
+
+    run(main)
+
+
+def test_no_byte_reaches_another_connection_while_numbers_are_used_again():
+    """Connections end in every way, under load, and their numbers go to new ones at once."""
+
+    async def main(loop):
+        with socket.create_server(("127.0.0.1", 0), backlog=200) as server:
+            server.setblocking(False)
+            seen, checked = set(), 0
+
+            async def serve():
+                with contextlib.ExitStack() as ends, contextlib.suppress(asyncio.CancelledError):
+                    while True:
+                        end, _address = await loop.sock_accept(server)
+                        ends.callback(end.close)
+                        echoing.add(asyncio.create_task(echo(end)))
+
+            async def echo(end):
+                with end, contextlib.suppress(OSError):
+                    while data := await loop.sock_recv(end, 4096):
+                        await loop.sock_sendall(end, data)
+
+            async def client(number):
+                nonlocal checked
+                mark = b"%06d" % number
+                end = socket.socket()
+                end.setblocking(False)
+                seen.add(end.fileno())
+                with end:
+                    await loop.sock_connect(end, server.getsockname())
+                    for _ in range(number % 4 + 1):
+                        await loop.sock_sendall(end, mark * 50)
+                        received = b""
+                        while len(received) < 300:
+                            received += await loop.sock_recv(end, 4096)
+                        assert received == mark * 50
+                        checked += 1
+                    if number % 3 == 0:
+                        # With a reset, and data that nobody will read.
+                        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        await loop.sock_sendall(end, mark)
+                    elif number % 3 == 1:
+                        with pytest.raises(TimeoutError):
+                            await asyncio.wait_for(loop.sock_recv(end, 1), 0.001)
+
+            echoing = set()
+            serving = asyncio.create_task(serve())
+            for begin in range(0, 2000, 50):
+                await asyncio.gather(*(client(number) for number in range(begin, begin + 50)))
+            assert checked == sum(number % 4 + 1 for number in range(2000))
+            assert len(seen) < 1000
+            await asyncio.wait(echoing)
+            serving.cancel()
+            await serving
+            assert loop._counts()[2] == 0
 
     run(main)
