@@ -8,7 +8,9 @@
 pub(crate) mod backed;
 mod buffers;
 pub(crate) mod contexts;
+pub(crate) mod datagrams;
 pub(crate) mod handles;
+pub(crate) mod tasks;
 
 use std::ffi::{CStr, CString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +23,7 @@ use pyo3::types::{PyCode, PyDict, PyType};
 
 pub(crate) use buffers::{
     Exported, bytes_read, bytes_received, install_buffer, is_ours_alone, new_bytearray, new_bytes, read_into,
-    refilled_bytearray, slice_of, source_of, take_front,
+    receive_into, refilled_bytearray, slice_of, source_of, take_front,
 };
 
 /// Whether this is the interpreter that the process began with.
@@ -61,6 +63,20 @@ impl<'py> Arguments<'_, 'py> {
     pub(crate) fn receiver<M: FastMethod>(&self) -> Py<M::Class> {
         // SAFETY: attached; the method descriptor has checked the receiver's class before it called `trampoline::<M>`.
         unsafe { Bound::from_borrowed_ptr(self.py, self.receiver).cast_into_unchecked().unbind() }
+    }
+
+    /// How many there are.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.positional.len()
+    }
+
+    /// A new reference to one of the arguments.
+    #[inline]
+    pub(crate) fn at<'a>(&self, py: Python<'a>, index: usize) -> Option<Bound<'a, PyAny>> {
+        let argument = *self.positional.get(index)?;
+        // SAFETY: `trampoline` is called attached, with valid borrowed references that are alive for the call.
+        Some(unsafe { Bound::from_borrowed_ptr(py, argument) })
     }
 
     /// Whether there is none.
@@ -149,6 +165,17 @@ pub(crate) fn install<M: FastMethod>(py: Python<'_>) -> PyResult<()> {
     }
     let descriptor = new_descriptor::<M>(&class, documentation)?;
     class.setattr(&*name, descriptor)
+}
+
+/// Puts the fast method in front of a complete one of another class, which takes the receiver as its first argument.
+pub(crate) fn install_before<M: FastMethod>(complete: &Bound<'_, PyAny>) -> PyResult<()> {
+    let class = complete.py().get_type::<M::Class>();
+    let name = M::NAME.to_string_lossy();
+    let documentation = documentation_of(&name, complete).unwrap_or_default();
+    if M::complete().set(complete.clone().unbind()).is_err() {
+        return Ok(());
+    }
+    class.setattr(&*name, new_descriptor::<M>(&class, documentation)?)
 }
 
 /// The documentation string in the form from which CPython reads the text signature.
@@ -277,6 +304,7 @@ pub(crate) fn install_awaitable<C: Awaitable>(py: Python<'_>) {
             (*class).tp_iternext = Some(next::<C>);
             (*class).tp_iter = Some(ffi::PyObject_SelfIter);
             suite.am_await = Some(ffi::PyObject_SelfIter);
+            suite.am_send = Some(send::<C>);
         }
     }
 }
@@ -288,14 +316,45 @@ unsafe extern "C" fn next<C: Awaitable>(this: *mut ffi::PyObject) -> *mut ffi::P
         let py = Python::assume_attached();
         (py, Borrowed::from_ptr(py, this).cast_unchecked::<C>())
     };
-    let this = this.get();
-    match this.step_fast(py) {
-        Some(step) => answer(py, step),
-        None => Python::attach(|py| {
-            let step = catch_unwind(AssertUnwindSafe(|| this.step(py)));
-            answer(py, step.unwrap_or_else(|_| Step::Error(PanicException::new_err("a wait panicked"))))
-        }),
+    answer(py, take_step(py, this.get()))
+}
+
+/// What CPython calls for the next step where it can take the value without an exception.
+unsafe extern "C" fn send<C: Awaitable>(
+    this: *mut ffi::PyObject,
+    _value: *mut ffi::PyObject,
+    result: *mut *mut ffi::PyObject,
+) -> ffi::PySendResult {
+    // SAFETY: as above; `result` is where a new reference is wanted, or null with an exception set.
+    unsafe {
+        let py = Python::assume_attached();
+        let this = Borrowed::from_ptr(py, this).cast_unchecked::<C>();
+        match take_step(py, this.get()) {
+            Step::Yield(future) => {
+                *result = future.into_ptr();
+                ffi::PySendResult::PYGEN_NEXT
+            }
+            Step::Value(value) => {
+                *result = value.into_ptr();
+                ffi::PySendResult::PYGEN_RETURN
+            }
+            Step::Error(error) => {
+                *result = std::ptr::null_mut();
+                error.restore(py);
+                ffi::PySendResult::PYGEN_ERROR
+            }
+        }
     }
+}
+
+#[inline]
+fn take_step<C: Awaitable>(py: Python<'_>, this: &C) -> Step {
+    this.step_fast(py).unwrap_or_else(|| {
+        Python::attach(|py| {
+            let step = catch_unwind(AssertUnwindSafe(|| this.step(py)));
+            step.unwrap_or_else(|_| Step::Error(PanicException::new_err("a wait panicked")))
+        })
+    })
 }
 
 fn answer(py: Python<'_>, step: Step) -> *mut ffi::PyObject {

@@ -250,8 +250,27 @@ pub(crate) fn is_caller(py: Python<'_>, owner: Owner) -> bool {
     has_loop && matches!(current_task(py), Ok(Some(task)) if owner_of(&task) == owner)
 }
 
+/// The exception that a coroutine's `throw` was given, in either of its forms.
+pub(crate) fn thrown(
+    kind: &Bound<'_, PyAny>,
+    value: Option<&Bound<'_, PyAny>>,
+    traceback: Option<&Bound<'_, PyAny>>,
+) -> PyResult<PyErr> {
+    let error = match (kind.cast::<PyType>(), value) {
+        (Ok(class), Some(value)) if value.is_instance(class)? => PyErr::from_value(value.clone()),
+        (Ok(class), Some(value)) => PyErr::from_value(class.call1((value,))?),
+        (Ok(class), None) => PyErr::from_value(class.call0()?),
+        (Err(_), None) => PyErr::from_value(kind.clone()),
+        (Err(_), Some(_)) => return Err(PyTypeError::new_err("instance exception may not have a separate value")),
+    };
+    if let Some(traceback) = traceback.filter(|traceback| !traceback.is_none()) {
+        error.set_traceback(kind.py(), Some(traceback.cast()?.clone()));
+    }
+    Ok(error)
+}
+
 /// The end of an iteration, with its value.
-fn stop(py: Python<'_>, value: Py<PyAny>) -> PyErr {
+pub(crate) fn stop(py: Python<'_>, value: Py<PyAny>) -> PyErr {
     // A tuple or an exception as the value would be taken for the exception's arguments.
     match PyTuple::new(py, [value]) {
         Ok(arguments) => PyErr::new::<PyStopIteration, _>(arguments.unbind()),
@@ -287,18 +306,7 @@ impl PyWait {
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Py<PyAny>> {
         let py = kind.py();
-        let error = match (kind.cast::<PyType>(), value) {
-            (Ok(class), Some(value)) if value.is_instance(class)? => PyErr::from_value(value.clone()),
-            (Ok(class), Some(value)) => PyErr::from_value(class.call1((value,))?),
-            (Ok(class), None) => PyErr::from_value(class.call0()?),
-            (Err(_), None) => PyErr::from_value(kind.clone()),
-            (Err(_), Some(_)) => {
-                return Err(PyTypeError::new_err("instance exception may not have a separate value"));
-            }
-        };
-        if let Some(traceback) = traceback.filter(|traceback| !traceback.is_none()) {
-            error.set_traceback(py, Some(traceback.cast()?.clone()));
-        }
+        let error = thrown(kind, value, traceback)?;
         self.progress()?.cancel(py, error)?.map_err(|value| stop(py, value))
     }
 

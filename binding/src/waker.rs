@@ -89,7 +89,7 @@ impl Drain {
 }
 
 /// Gives a future its result, unless it has been cancelled meanwhile.
-fn finish(future: &Bound<'_, PyAny>) -> PyResult<()> {
+pub(crate) fn finish(future: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = future.py();
     match future.call_method1(intern!(py, "set_result"), (py.None(),)) {
         Err(error) if error.is_instance(py, python::invalid_state_error(py)?) => Ok(()),

@@ -1,4 +1,5 @@
-//! Who hears of a descriptor: a handle, which is made ready, or a part of the engine, which acts at once.
+//! Who hears of a descriptor: a handle, which is made ready, a future, which gets its result, or a part of the engine,
+//! which acts at once.
 
 use std::sync::Arc;
 
@@ -9,7 +10,9 @@ use threefold_event_loop::watch::Side;
 pub(super) enum Hearer {
     /// A handle of `add_reader` or `add_writer`.
     Handle(Py<PyAny>),
-    /// A transport, or an operation on a socket.
+    /// The future of a task that waits for one piece of news.
+    Future(Py<PyAny>),
+    /// A transport.
     Native(Arc<dyn Native>),
 }
 
@@ -29,13 +32,14 @@ impl Hearer {
     pub(super) fn clone_ref(&self, py: Python<'_>) -> Self {
         match self {
             Self::Handle(handle) => Self::Handle(handle.clone_ref(py)),
+            Self::Future(future) => Self::Future(future.clone_ref(py)),
             Self::Native(native) => Self::Native(Arc::clone(native)),
         }
     }
 
     pub(super) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         match self {
-            Self::Handle(handle) => visit.call(handle),
+            Self::Handle(object) | Self::Future(object) => visit.call(object),
             Self::Native(native) => native.traverse(visit),
         }
     }

@@ -1,6 +1,8 @@
 //! The event loop: turns, and what they run.
 
+mod datagrams;
 mod hearer;
+mod sockets;
 mod state;
 mod stream;
 mod stream_chunk;
@@ -15,6 +17,8 @@ use pyo3::prelude::*;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     state::register(module)?;
+    datagrams::register(module)?;
+    sockets::register(module)?;
     stream::register(module)?;
     stream_methods::register(module)?;
     stream_reader::register(module)?;

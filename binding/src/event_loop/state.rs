@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyBytes, PyType};
 use threefold_event_loop::watch::Side;
 use threefold_event_loop::{Inbox, Timers, Watch};
 use threefold_sys::clock::Instant;
@@ -14,8 +14,10 @@ use threefold_sys::epoll::{Epoll, Events};
 use threefold_wait::Latch;
 
 use super::hearer::Hearer;
+use super::sockets::Sockets;
 use crate::convert::Constructed;
 use crate::ffi::handles::{self, Scheduler};
+use crate::ffi::tasks::{self, TaskMaker};
 
 /// The native part of `threefold.asyncio.EventLoop`.
 #[pyclass(subclass, frozen, name = "EventLoopCore", module = "threefold._threefold")]
@@ -35,6 +37,10 @@ pub(crate) struct EventLoopCore {
     pub(super) is_stopping: AtomicBool,
     pub(super) is_debugging: AtomicBool,
     pub(super) is_closed: AtomicBool,
+    /// Whether a task factory was set.
+    has_task_factory: AtomicBool,
+    pub(super) sockets: Sockets,
+    pub(super) datagrams: super::datagrams::Spare,
 }
 
 #[pymethods]
@@ -56,6 +62,9 @@ impl EventLoopCore {
             is_stopping: AtomicBool::new(false),
             is_debugging: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            has_task_factory: AtomicBool::new(false),
+            sockets: Sockets::default(),
+            datagrams: Latch::default(),
         })
     }
 
@@ -112,6 +121,12 @@ impl EventLoopCore {
         self.is_debugging.store(is_debugging, Ordering::Relaxed);
     }
 
+    /// Whether tasks are made by a factory of the program.
+    #[pyo3(name = "_set_task_factory")]
+    fn set_task_factory(&self, is_set: bool) {
+        self.has_task_factory.store(is_set, Ordering::Relaxed);
+    }
+
     /// Sets the handle that hears of a descriptor; returns the one that did so far.
     #[pyo3(name = "_watch")]
     fn watch_descriptor(&self, descriptor: RawFd, is_writer: bool, handle: Py<PyAny>) -> PyResult<Option<Py<PyAny>>> {
@@ -131,6 +146,15 @@ impl EventLoopCore {
     fn is_watched(&self, descriptor: RawFd) -> (bool, bool) {
         let watch = self.watch.close();
         (watch.present(descriptor, Side::Read).is_some(), watch.present(descriptor, Side::Write).is_some())
+    }
+
+    /// Reads from a pipe that is set not to wait; `None` when there is nothing, for whatever reason.
+    #[pyo3(name = "_read_pipe")]
+    fn read_pipe<'py>(&self, py: Python<'py>, descriptor: RawFd) -> Option<Bound<'py, PyBytes>> {
+        self.sockets.with_room(|room| {
+            let data = threefold_sys::datagram::read(descriptor, room).ok().flatten()?;
+            (!data.is_empty()).then(|| PyBytes::new(py, data))
+        })
     }
 
     /// The numbers of callbacks that are ready, of timers, and of descriptors that are watched.
@@ -196,6 +220,18 @@ impl EventLoopCore {
     }
 }
 
+impl TaskMaker for EventLoopCore {
+    #[inline]
+    fn is_debugging(&self) -> bool {
+        self.is_debugging.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn makes_plain_tasks(&self) -> bool {
+        Scheduler::is_plain(self) && !self.has_task_factory.load(Ordering::Relaxed)
+    }
+}
+
 impl Scheduler for EventLoopCore {
     #[inline]
     fn is_plain(&self) -> bool {
@@ -246,7 +282,7 @@ impl Scheduler for EventLoopCore {
 fn into_handle(hearer: Hearer) -> Option<Py<PyAny>> {
     match hearer {
         Hearer::Handle(handle) => Some(handle),
-        Hearer::Native(_) => None,
+        Hearer::Future(_) | Hearer::Native(_) => None,
     }
 }
 
@@ -259,10 +295,18 @@ fn side(is_writer: bool) -> Side {
 /// Args:
 ///     plain: a subclass of `asyncio.Handle`, without slots of its own.
 ///     timer: a subclass of `asyncio.TimerHandle`, likewise.
-///     complete: the complete functions for `call_soon`, `call_later`, `call_at` and `call_soon_threadsafe`.
+///     threadsafe: a subclass of the handle of `call_soon_threadsafe`, likewise; before Python 3.14 it is `plain`.
+///     complete: a class with the complete methods `call_soon` and so on.
 #[pyfunction]
-fn install_handles(plain: &Bound<'_, PyType>, timer: &Bound<'_, PyType>, complete: [Py<PyAny>; 4]) -> PyResult<()> {
-    handles::install::<EventLoopCore>(plain, timer, complete)
+fn install_handles(
+    plain: &Bound<'_, PyType>,
+    timer: &Bound<'_, PyType>,
+    threadsafe: &Bound<'_, PyType>,
+    complete: &Bound<'_, PyType>,
+) -> PyResult<()> {
+    handles::install::<EventLoopCore>(plain, timer, threadsafe, complete)?;
+    tasks::install::<EventLoopCore>(complete)?;
+    super::sockets::install(complete)
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -136,6 +136,7 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
 
 /// Tells those who hear of a descriptor.
 fn tell(py: Python<'_>, core: &EventLoopCore, event: Event) -> PyResult<()> {
+    core.watch.close().note(&event);
     for (is_concerned, side) in [(event.readable, Side::Read), (event.writable, Side::Write)] {
         if !is_concerned {
             continue;
@@ -148,6 +149,11 @@ fn tell(py: Python<'_>, core: &EventLoopCore, event: Event) -> PyResult<()> {
                 drop(unwatched);
             }
             Some(Hearer::Handle(handle)) => core.ready.close().push_back(handle),
+            Some(Hearer::Future(future)) => {
+                let unwatched = core.watch.close().clear(Watch::<Hearer>::descriptor(event.token), side);
+                drop(unwatched);
+                crate::waker::finish(future.bind(py))?;
+            }
             None => {}
         }
     }
@@ -164,7 +170,7 @@ fn run_ready(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
         let handle = handle.into_bound(py);
         let ran = if core.is_debugging.load(Ordering::Relaxed) { Ran::Foreign } else { handles::run(&handle) };
         match ran {
-            Ran::Done => {}
+            Ran::Done => handles::release(handle),
             Ran::Raised(error) => report(this, &handle, error)?,
             Ran::Foreign => drop(this.call_method1(intern!(py, "_run_handle"), (handle,))?),
         }

@@ -235,3 +235,15 @@ pub(crate) fn slice_of(buffer: &PyBuffer<u8>) -> PyResult<&[u8]> {
     // and initialised. Only the kernel reads through the slice, so that a change made meanwhile meets no assumption.
     Ok(unsafe { std::slice::from_raw_parts(buffer.buf_ptr().cast::<u8>(), buffer.len_bytes()) })
 }
+
+/// Receives from a socket into a writable, contiguous buffer, without waiting; `None`: nothing is there yet.
+pub(crate) fn receive_into(buffer: &PyBuffer<u8>, descriptor: std::os::fd::RawFd) -> std::io::Result<Option<usize>> {
+    if buffer.readonly() || !buffer.is_c_contiguous() || buffer.len_bytes() == 0 {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    }
+    // SAFETY: the buffer is held, so that its memory stays where it is; it is contiguous, writable and not empty; only the
+    // kernel writes through the slice, and nothing is read through it.
+    let memory =
+        unsafe { std::slice::from_raw_parts_mut(buffer.buf_ptr().cast::<MaybeUninit<u8>>(), buffer.len_bytes()) };
+    threefold_sys::datagram::receive(descriptor, memory).map(|data| data.map(<[u8]>::len))
+}

@@ -3,6 +3,9 @@
 //! The classes are plain Python subclasses without slots of their own. What the standard library's class keeps stands in
 //! its slots, at offsets that its member descriptors tell; so every method of it works on our handles.
 
+mod cancelling;
+mod running;
+
 use std::ffi::CStr;
 use std::sync::OnceLock;
 
@@ -11,10 +14,18 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
+use threefold_wait::Latch;
+
 use super::call_complete;
+pub(crate) use cancelling::is_cancelled;
+use cancelling::{cancel, cancel_timer};
+pub(crate) use running::{Ran, release, run};
 
 /// Arguments of a callback that are copied to the stack for the call; more are passed where they are.
 const FEW: usize = 6;
+
+/// How many handles are kept for callbacks to come: 128 bytes each.
+const MOST_SPARE: usize = 4096;
 
 /// What takes handles: an event loop.
 pub(crate) trait Scheduler: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
@@ -44,14 +55,25 @@ struct Slots {
     context: usize,
     scheduled: usize,
     when: usize,
+    /// Of handles that several threads may use; there are none before Python 3.14.
+    lock: usize,
 }
 
 struct Classes {
     plain: Py<PyType>,
     timer: Py<PyType>,
+    /// For callbacks of other threads: from Python 3.14 on a class whose instances have a lock.
+    threadsafe: Py<PyType>,
+    new_lock: Py<PyAny>,
     no_arguments: Py<PyAny>,
     context_keyword: Py<PyAny>,
+    /// The interpreter's tasks and futures name their keyword with a string of their own, which is not interned.
+    context_keyword_of_tasks: OnceLock<Py<PyAny>>,
     slots: Slots,
+    /// Where objects of the plain class keep their weak references.
+    weak_references: isize,
+    /// Plain handles that have run and are nobody's: their slots are empty, and the garbage collector does not see them.
+    spare: Latch<Vec<Py<PyAny>>>,
     /// The complete methods, for what is not the common case.
     complete: [OnceLock<Py<PyAny>>; METHOD_COUNT],
 }
@@ -67,15 +89,16 @@ const CANCEL: usize = 4;
 const CANCEL_TIMER: usize = 5;
 const METHOD_COUNT: usize = 6;
 
-/// Makes `plain` and `timer`, subclasses of the standard library's handles without slots, the handles of the event loop
-/// `S`, and puts the fast methods in front of the complete ones.
+/// Makes `plain`, `timer` and `threadsafe`, subclasses of the standard library's handles without slots, the handles of the
+/// event loop `S`, and puts the fast methods in front of the complete ones.
 ///
 /// # Errors
 /// The standard library's classes have not the slots that they have in every Python known.
 pub(crate) fn install<S: Scheduler>(
     plain: &Bound<'_, PyType>,
     timer: &Bound<'_, PyType>,
-    complete: [Py<PyAny>; 4],
+    threadsafe: &Bound<'_, PyType>,
+    event_loop: &Bound<'_, PyType>,
 ) -> PyResult<()> {
     let py = plain.py();
     let slots = Slots {
@@ -88,16 +111,28 @@ pub(crate) fn install<S: Scheduler>(
         context: offset(plain, "_context")?,
         scheduled: offset(timer, "_scheduled")?,
         when: offset(timer, "_when")?,
+        lock: if threadsafe.is(plain) { 0 } else { offset(threadsafe, "_lock")? },
     };
-    let [soon, later, at, threadsafe] = complete;
-    let complete = [soon, later, at, threadsafe, plain.getattr("cancel")?.unbind(), timer.getattr("cancel")?.unbind()];
+    let complete = [
+        event_loop.getattr("call_soon")?,
+        event_loop.getattr("call_later")?,
+        event_loop.getattr("call_at")?,
+        event_loop.getattr("call_soon_threadsafe")?,
+        plain.getattr("cancel")?,
+        timer.getattr("cancel")?,
+    ];
     let classes = Classes {
         plain: plain.clone().unbind(),
         timer: timer.clone().unbind(),
+        threadsafe: threadsafe.clone().unbind(),
+        new_lock: py.import("threading")?.getattr("RLock")?.unbind(),
         no_arguments: pyo3::types::PyTuple::empty(py).into_any().unbind(),
         context_keyword: pyo3::types::PyString::intern(py, "context").into_any().unbind(),
+        context_keyword_of_tasks: OnceLock::new(),
         slots,
-        complete: complete.map(OnceLock::from),
+        weak_references: weak_references_of(plain),
+        spare: Latch::default(),
+        complete: complete.map(|method| OnceLock::from(method.unbind())),
     };
     if CLASSES.set(classes).is_err() {
         return Err(PyTypeError::new_err("the handles of event loops are installed once"));
@@ -109,6 +144,12 @@ pub(crate) fn install<S: Scheduler>(
     add(&class, c"call_soon_threadsafe", call_soon_threadsafe::<S>)?;
     add(plain, c"cancel", cancel::<S>)?;
     add(timer, c"cancel", cancel_timer::<S>)
+}
+
+/// Where instances of the class keep their weak references, in bytes from the object's begin; it may be in front of it.
+fn weak_references_of(class: &Bound<'_, PyType>) -> isize {
+    // SAFETY: attached; the type is valid.
+    unsafe { (*class.as_type_ptr()).tp_weaklistoffset }
 }
 
 /// Where instances of the class keep the slot of this name.
@@ -124,14 +165,15 @@ pub(super) fn offset(class: &Bound<'_, PyType>, name: &str) -> PyResult<usize> {
     Err(PyTypeError::new_err(format!("{class}.{name} is no slot")))
 }
 
-type Method = unsafe extern "C" fn(
+pub(super) type Method = unsafe extern "C" fn(
     *mut ffi::PyObject,
     *const *mut ffi::PyObject,
     ffi::Py_ssize_t,
     *mut ffi::PyObject,
 ) -> *mut ffi::PyObject;
 
-fn add(class: &Bound<'_, PyType>, name: &'static CStr, method: Method) -> PyResult<()> {
+/// Gives a class a method; its documentation is that of the method of the same name, if it has one.
+pub(super) fn add(class: &Bound<'_, PyType>, name: &'static CStr, method: Method) -> PyResult<()> {
     let complete = class.getattr(&*name.to_string_lossy());
     let documentation = match complete {
         Ok(complete) => super::documentation_of(&name.to_string_lossy(), &complete).unwrap_or_default(),
@@ -190,9 +232,9 @@ unsafe fn read_call<'a>(
         let positional = std::slice::from_raw_parts(arguments, count);
         let mut context = std::ptr::null_mut();
         if !keyword_names.is_null() {
-            let is_context = ffi::PyTuple_GET_SIZE(keyword_names) == 1
-                && ffi::PyTuple_GET_ITEM(keyword_names, 0) == classes.context_keyword.as_ptr();
-            if !is_context {
+            if ffi::PyTuple_GET_SIZE(keyword_names) != 1
+                || !is_context(classes, ffi::PyTuple_GET_ITEM(keyword_names, 0))
+            {
                 return None;
             }
             context = *arguments.add(count);
@@ -204,6 +246,29 @@ unsafe fn read_call<'a>(
         }
         let (callback, given) = positional.get(skipped..)?.split_first()?;
         Some(Call { callback: *callback, given, context })
+    }
+}
+
+/// Whether a keyword is `context`.
+///
+/// # Safety
+/// Attached; `keyword` is a `str`.
+#[inline]
+unsafe fn is_context(classes: &Classes, keyword: *mut ffi::PyObject) -> bool {
+    let is_known = |known: &Py<PyAny>| known.as_ptr() == keyword;
+    if is_known(&classes.context_keyword) || classes.context_keyword_of_tasks.get().is_some_and(is_known) {
+        return true;
+    }
+    // SAFETY: the caller's; the text ends with a zero.
+    unsafe {
+        let is_equal = ffi::PyUnicode_CompareWithASCIIString(keyword, c"context".as_ptr()) == 0;
+        if is_equal && classes.context_keyword_of_tasks.get().is_none() {
+            let kept = reference(keyword);
+            if let Err(kept) = classes.context_keyword_of_tasks.set(kept) {
+                Python::attach(|_py| drop(kept));
+            }
+        }
+        is_equal
     }
 }
 
@@ -219,9 +284,14 @@ unsafe fn new_handle(
     event_loop: *mut ffi::PyObject,
     call: &Call<'_>,
 ) -> *mut ffi::PyObject {
-    // SAFETY: the caller's. The allocator answers zeroed slots, of which null is a valid state; each gets a new reference.
+    // SAFETY: the caller's. The allocator answers zeroed slots, and a spare handle has the same, of which null is a valid
+    // state; each gets a new reference.
     unsafe {
-        let handle = ffi::PyType_GenericAlloc(class, 0);
+        let is_plain = class.cast::<ffi::PyObject>() == classes.plain.as_ptr();
+        let handle = match if is_plain { classes.spare.close().pop() } else { None } {
+            Some(spare) => spare.into_ptr(),
+            None => ffi::PyType_GenericAlloc(class, 0),
+        };
         if handle.is_null() {
             return handle;
         }
@@ -245,6 +315,8 @@ unsafe fn new_handle(
         *slot(handle, slots.event_loop) = ffi::Py_NewRef(event_loop);
         *slot(handle, slots.source_traceback) = ffi::Py_NewRef(ffi::Py_None());
         *slot(handle, slots.repr) = ffi::Py_NewRef(ffi::Py_None());
+        // Hundreds of thousands may be ready at once, and none of them is garbage before it has run.
+        ffi::PyObject_GC_UnTrack(handle.cast());
         if context.is_null() || args.is_null() {
             ffi::Py_DECREF(handle);
             return std::ptr::null_mut();
@@ -292,15 +364,8 @@ unsafe extern "C" fn call_soon_threadsafe<S: Scheduler>(
     count: ffi::Py_ssize_t,
     keyword_names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
-    // From Python 3.14 on these handles have a lock of their own, which the complete method makes.
-    let fast = if cfg!(Py_3_14) { usize::MAX } else { CALL_SOON_THREADSAFE };
     // SAFETY: as above.
-    unsafe {
-        if fast == usize::MAX {
-            return complete(CALL_SOON_THREADSAFE, this, arguments, count, keyword_names);
-        }
-        schedule::<S>(CALL_SOON_THREADSAFE, this, arguments, count, keyword_names, S::take_threadsafe)
-    }
+    unsafe { schedule::<S>(CALL_SOON_THREADSAFE, this, arguments, count, keyword_names, S::take_threadsafe) }
 }
 
 /// # Safety
@@ -320,8 +385,18 @@ unsafe fn schedule<S: Scheduler>(
         if event_loop.is_plain() {
             if let Some(classes) = CLASSES.get() {
                 if let Some(call) = read_call(classes, arguments, count, keyword_names, 0) {
-                    let handle = new_handle(classes, classes.plain.as_ptr().cast(), this, &call);
+                    let is_threadsafe = method == CALL_SOON_THREADSAFE;
+                    let class = if is_threadsafe { &classes.threadsafe } else { &classes.plain };
+                    let handle = new_handle(classes, class.as_ptr().cast(), this, &call);
                     if !handle.is_null() {
+                        if is_threadsafe && classes.slots.lock != 0 {
+                            let lock = ffi::PyObject_CallNoArgs(classes.new_lock.as_ptr());
+                            if lock.is_null() {
+                                ffi::Py_DECREF(handle);
+                                return lock;
+                            }
+                            *slot(handle, classes.slots.lock) = lock;
+                        }
                         take(event_loop, reference(handle));
                     }
                     return handle;
@@ -412,170 +487,9 @@ unsafe fn complete(
     keyword_names: *mut ffi::PyObject,
 ) -> *mut ffi::PyObject {
     let complete = CLASSES.get().and_then(|classes| classes.complete.get(method));
-    let Some(complete) = complete else { return std::ptr::null_mut() };
-    // SAFETY: the caller's.
-    unsafe { call_complete(complete, this, arguments, count, keyword_names) }
-}
-
-unsafe extern "C" fn cancel<S: Scheduler>(
-    this: *mut ffi::PyObject,
-    arguments: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    keyword_names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: CPython calls methods attached, with an instance of the descriptor's class, alive during the call.
-    unsafe { cancel_handle::<S>(CANCEL, this, arguments, count, keyword_names) }
-}
-
-unsafe extern "C" fn cancel_timer<S: Scheduler>(
-    this: *mut ffi::PyObject,
-    arguments: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    keyword_names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: as above.
-    unsafe { cancel_handle::<S>(CANCEL_TIMER, this, arguments, count, keyword_names) }
-}
-
-/// # Safety
-/// As CPython calls a `METH_FASTCALL | METH_KEYWORDS` method of a handle.
-unsafe fn cancel_handle<S: Scheduler>(
-    method: usize,
-    this: *mut ffi::PyObject,
-    arguments: *const *mut ffi::PyObject,
-    count: ffi::Py_ssize_t,
-    keyword_names: *mut ffi::PyObject,
-) -> *mut ffi::PyObject {
-    // SAFETY: the caller's; the slots hold valid references or null.
-    unsafe {
-        let Some(classes) = CLASSES.get() else { return std::ptr::null_mut() };
-        let slots = &classes.slots;
-        let event_loop = *slot(this, slots.event_loop);
-        let py = Python::assume_attached();
-        let is_ours = !event_loop.is_null()
-            && ffi::PyObject_TypeCheck(event_loop, py.get_type::<S>().as_type_ptr()) != 0
-            && count == 0
-            && keyword_names.is_null();
-        if !is_ours || !scheduler::<S>(event_loop).is_plain() {
-            return complete(method, this, arguments, count, keyword_names);
-        }
-        if *slot(this, slots.cancelled) != ffi::Py_True() {
-            set(slot(this, slots.cancelled), ffi::Py_True());
-            if method == CANCEL_TIMER {
-                scheduler::<S>(event_loop).note_cancelled();
-            }
-            // Last: what they drop may run any code.
-            set(slot(this, slots.callback), ffi::Py_None());
-            set(slot(this, slots.args), ffi::Py_None());
-        }
-        ffi::Py_NewRef(ffi::Py_None())
-    }
-}
-
-/// Puts a new reference in the place of the old one.
-///
-/// # Safety
-/// Attached; `place` holds a valid reference or null, and `object` is valid.
-unsafe fn set(place: *mut *mut ffi::PyObject, object: *mut ffi::PyObject) {
-    // SAFETY: the caller's. The old object goes last: its end may run any code, which finds the new one.
-    unsafe {
-        let previous = std::mem::replace(&mut *place, ffi::Py_NewRef(object));
-        ffi::Py_XDECREF(previous);
-    }
-}
-
-/// What became of a handle that was to be run.
-pub(crate) enum Ran {
-    /// It ran, or had been cancelled.
-    Done,
-    /// Its callback raised.
-    Raised(PyErr),
-    /// It is not one of ours: ask its own methods.
-    Foreign,
-}
-
-/// Whether this is one of our handles, and cancelled.
-pub(crate) fn is_cancelled(handle: &Py<PyAny>) -> bool {
-    let Some(classes) = CLASSES.get() else { return false };
-    let handle = handle.as_ptr();
-    // SAFETY: the handle is alive; its class is looked at before its slots are, and the comparison needs no interpreter.
-    unsafe { is_ours(classes, handle) && *slot(handle, classes.slots.cancelled) == ffi::Py_True() }
-}
-
-/// # Safety
-/// `handle` is alive.
-#[inline]
-unsafe fn is_ours(classes: &Classes, handle: *mut ffi::PyObject) -> bool {
-    // SAFETY: the caller's; an object's class does not change while it is a handle of ours, which have no others.
-    let class = unsafe { ffi::Py_TYPE(handle) }.cast::<ffi::PyObject>();
-    class == classes.plain.as_ptr() || class == classes.timer.as_ptr()
-}
-
-/// Calls a handle's callback, in its context.
-#[inline]
-pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
-    let Some(classes) = CLASSES.get() else { return Ran::Foreign };
-    let py = handle.py();
-    let handle = handle.as_ptr();
-    // SAFETY: attached, and the handle is alive. Its slots are read after a look at its class; callback, arguments and
-    // context are held during the call, since the callback may cancel its own handle.
-    unsafe {
-        if !is_ours(classes, handle) {
-            return Ran::Foreign;
-        }
-        let slots = &classes.slots;
-        if *slot(handle, slots.cancelled) == ffi::Py_True() {
-            return Ran::Done;
-        }
-        let (callback, args, context) =
-            (*slot(handle, slots.callback), *slot(handle, slots.args), *slot(handle, slots.context));
-        if callback.is_null() || args.is_null() || context.is_null() || ffi::PyTuple_CheckExact(args) == 0 {
-            return Ran::Foreign;
-        }
-        ffi::Py_INCREF(callback);
-        ffi::Py_INCREF(args);
-        ffi::Py_INCREF(context);
-        let mut result = std::ptr::null_mut();
-        if ffi::PyContext_Enter(context) == 0 {
-            result = call(callback, args);
-            if ffi::PyContext_Exit(context) != 0 {
-                ffi::Py_XDECREF(result);
-                result = std::ptr::null_mut();
-            }
-        }
-        ffi::Py_DECREF(context);
-        ffi::Py_DECREF(args);
-        ffi::Py_DECREF(callback);
-        if result.is_null() {
-            return Ran::Raised(PyErr::fetch(py));
-        }
-        ffi::Py_DECREF(result);
-        Ran::Done
-    }
-}
-
-/// Calls `callback(*args)`.
-///
-/// # Safety
-/// Attached; both are valid, and `args` is a tuple.
-#[inline]
-#[allow(clippy::cast_sign_loss, clippy::cast_possible_wrap, reason = "a tuple's length")]
-unsafe fn call(callback: *mut ffi::PyObject, args: *mut ffi::PyObject) -> *mut ffi::PyObject {
-    // SAFETY: the caller's. The place before the arguments is ours to be written to, as the flag says.
-    unsafe {
-        let count = ffi::PyTuple_GET_SIZE(args) as usize;
-        if count > FEW {
-            return ffi::PyObject_Call(callback, args, std::ptr::null_mut());
-        }
-        let mut stack = [std::ptr::null_mut(); FEW + 1];
-        for (index, place) in stack.iter_mut().skip(1).take(count).enumerate() {
-            *place = ffi::PyTuple_GET_ITEM(args, index as ffi::Py_ssize_t);
-        }
-        ffi::PyObject_Vectorcall(
-            callback,
-            stack.as_ptr().add(1),
-            count | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
-            std::ptr::null_mut(),
-        )
+    match complete {
+        // SAFETY: the caller's.
+        Some(complete) => unsafe { call_complete(complete, this, arguments, count, keyword_names) },
+        None => std::ptr::null_mut(),
     }
 }

@@ -1,9 +1,15 @@
 //! Who wants to hear of which descriptor, and what the kernel was asked to tell.
+//!
+//! A descriptor is watched in one of two ways. By *level*: as long as somebody hears of it, and told of again and again
+//! while it is ready. By *edge*: registered at the first wait and for good, told of once for each piece of news; what
+//! the news said is kept until an attempt finds nothing left. A socket that is waited for again and again needs no
+//! system call for that, and news that nobody waits for costs no more than one look. A descriptor whose file is held
+//! open elsewhere after it was closed here can't be taken out of the kernel's set; by edge it does not keep the loop awake.
 
 use std::io;
 use std::os::fd::RawFd;
 
-use threefold_sys::epoll::{Epoll, Interest};
+use threefold_sys::epoll::{Epoll, Event, Interest};
 
 /// Descriptors that are watched, each with who reads it and who writes to it.
 #[derive(Debug)]
@@ -31,11 +37,33 @@ struct Entry<W> {
     registered: Interest,
     /// Tells news of an earlier owner of the descriptor's number from that of the present one.
     generation: u32,
+    /// There while it is watched by edge.
+    edge: Option<Readiness>,
+}
+
+/// What is known of a descriptor that is watched by edge.
+#[derive(Clone, Copy, Debug, Default)]
+struct Readiness {
+    may_read: bool,
+    may_write: bool,
+    /// Its end, an error or urgent data were told of: a read that came short proves nothing any more.
+    is_odd: bool,
 }
 
 impl<W> Entry<W> {
     const fn new() -> Self {
-        Self { reader: None, writer: None, registered: Interest::NONE, generation: 0 }
+        Self { reader: None, writer: None, registered: Interest::NONE, generation: 0, edge: None }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.reader.is_none() && self.writer.is_none()
+    }
+
+    const fn is_registered(&self, side: Side) -> bool {
+        match side {
+            Side::Read => self.registered.read,
+            Side::Write => self.registered.write,
+        }
     }
 
     fn side(&mut self, side: Side) -> &mut Option<W> {
@@ -53,7 +81,7 @@ impl<W> Entry<W> {
     }
 
     fn wanted(&self) -> Interest {
-        Interest { read: self.reader.is_some(), write: self.writer.is_some() }
+        Interest { read: self.reader.is_some(), write: self.writer.is_some(), is_edge: false }
     }
 }
 
@@ -63,36 +91,115 @@ impl<W> Watch<W> {
         Self { epoll, entries: Vec::new(), watched_count: 0 }
     }
 
-    /// Sets who hears of a side of a descriptor; returns who did so far.
+    /// Sets who hears of a side of a descriptor, by level; returns who did so far.
     ///
     /// # Errors
     /// What the kernel says, such as that the descriptor is closed or a regular file; then nothing has changed.
     pub fn set(&mut self, descriptor: RawFd, side: Side, watcher: W) -> io::Result<Option<W>> {
-        let index = usize::try_from(descriptor).map_err(|_negative| io::Error::from_raw_os_error(9))?;
-        if index >= self.entries.len() {
-            self.entries.resize_with(index + 1, Entry::new);
-        }
-        let Some(entry) = self.entries.get_mut(index) else { return Ok(None) };
+        let entry = entry_of(&mut self.entries, descriptor)?;
+        let was_idle = entry.is_idle();
         let previous = entry.side(side).replace(watcher);
+        let edge = entry.edge.take();
+        if was_idle && edge.is_some() {
+            // Perhaps the number is a new file's.
+            entry.generation = entry.generation.wrapping_add(1);
+        }
         // The kernel is asked even if it should know: the program may have closed the file, and this be another one.
-        let was_watched = entry.registered != Interest::NONE;
         if let Err(error) = register(&self.epoll, descriptor, entry) {
             *entry.side(side) = previous;
+            entry.edge = edge;
             return Err(error);
         }
-        self.watched_count += usize::from(!was_watched);
+        self.watched_count += usize::from(was_idle);
         Ok(previous)
     }
 
+    /// Sets who hears of a side of a descriptor, by edge if nobody hears of it by level; returns who did so far.
+    ///
+    /// `is_known` says that the descriptor is still the file that it was when this was called last.
+    ///
+    /// # Errors
+    /// As [`Self::set`].
+    pub fn set_edge(&mut self, descriptor: RawFd, side: Side, watcher: W, is_known: bool) -> io::Result<Option<W>> {
+        let entry = entry_of(&mut self.entries, descriptor)?;
+        if entry.edge.is_none() && !entry.is_idle() {
+            return self.set(descriptor, side, watcher);
+        }
+        let was_idle = entry.is_idle();
+        let previous = entry.side(side).replace(watcher);
+        let is_same = is_known && entry.edge.is_some();
+        if !(is_same && entry.is_registered(side)) {
+            let edge = entry.edge;
+            if !is_same {
+                entry.edge = Some(Readiness::default());
+                entry.generation = entry.generation.wrapping_add(1);
+            }
+            if let Err(error) = register(&self.epoll, descriptor, entry) {
+                *entry.side(side) = previous;
+                entry.edge = edge;
+                return Err(error);
+            }
+        }
+        self.watched_count += usize::from(was_idle);
+        Ok(previous)
+    }
+
+    /// Whether an attempt on a side of a descriptor may find something: no only if it is watched by edge and nothing was
+    /// told since the last attempt that found all.
+    pub fn may(&self, descriptor: RawFd, side: Side) -> bool {
+        let entry = usize::try_from(descriptor).ok().and_then(|index| self.entries.get(index));
+        let Some((entry, readiness)) = entry.and_then(|entry| Some((entry, entry.edge?))) else { return true };
+        let was_told = match side {
+            Side::Read => readiness.may_read || readiness.is_odd,
+            Side::Write => readiness.may_write || readiness.is_odd,
+        };
+        was_told || !entry.is_registered(side)
+    }
+
+    /// Whether a descriptor is watched by edge.
+    pub fn is_edge(&self, descriptor: RawFd) -> bool {
+        let entry = usize::try_from(descriptor).ok().and_then(|index| self.entries.get(index));
+        entry.is_some_and(|entry| entry.edge.is_some())
+    }
+
+    /// An attempt has found all that there was.
+    pub fn note_exhausted(&mut self, descriptor: RawFd, side: Side) {
+        let entry = usize::try_from(descriptor).ok().and_then(|index| self.entries.get_mut(index));
+        let Some(readiness) = entry.and_then(|entry| entry.edge.as_mut()) else { return };
+        match side {
+            Side::Read => readiness.may_read = false,
+            Side::Write => readiness.may_write = false,
+        }
+    }
+
+    /// Keeps what was told of a descriptor that is watched by edge, and drops what nobody wants to be told of.
+    pub fn note(&mut self, event: &Event) {
+        let index = (event.token & 0xffff_ffff) as usize;
+        let Some(entry) = self.entries.get_mut(index) else { return };
+        let Some(readiness) = entry.edge.as_mut() else { return };
+        if u64::from(entry.generation) != event.token >> 32 {
+            return;
+        }
+        readiness.may_read |= event.readable;
+        readiness.may_write |= event.writable;
+        readiness.is_odd |= event.is_odd;
+        let wakes_for_nothing = event.writable && !event.readable && entry.writer.is_none();
+        if wakes_for_nothing && entry.registered.write {
+            // A datagram that has left the house is told of each time.
+            entry.registered.write = false;
+            let _closed_meanwhile = register(&self.epoll, Self::descriptor(event.token), entry);
+        }
+    }
+
     /// Nobody hears of a side of a descriptor any more; returns who did. A descriptor that the program has closed
-    /// meanwhile is no error.
+    /// meanwhile is no error. What is watched by edge stays registered.
     pub fn clear(&mut self, descriptor: RawFd, side: Side) -> Option<W> {
         let entry = self.entries.get_mut(usize::try_from(descriptor).ok()?)?;
         let previous = entry.side(side).take()?;
-        let _closed_meanwhile = register(&self.epoll, descriptor, entry);
-        if entry.wanted() == Interest::NONE {
-            self.watched_count -= 1;
+        if entry.edge.is_none() {
+            let _closed_meanwhile = register(&self.epoll, descriptor, entry);
         }
+        self.watched_count -= usize::from(entry.is_idle());
         Some(previous)
     }
 
@@ -140,11 +247,26 @@ impl<W> Watch<W> {
     }
 }
 
+fn entry_of<W>(entries: &mut Vec<Entry<W>>, descriptor: RawFd) -> io::Result<&mut Entry<W>> {
+    let unknown = || io::Error::from_raw_os_error(9);
+    let index = usize::try_from(descriptor).map_err(|_negative| unknown())?;
+    if index >= entries.len() {
+        entries.resize_with(index + 1, Entry::new);
+    }
+    entries.get_mut(index).ok_or_else(unknown)
+}
+
 /// Asks the kernel for what is wanted of a descriptor now.
 fn register<W>(epoll: &Epoll, descriptor: RawFd, entry: &mut Entry<W>) -> io::Result<()> {
-    let wanted = entry.wanted();
-    if wanted == Interest::NONE {
-        entry.registered = wanted;
+    let mut wanted = entry.wanted();
+    wanted.is_edge = entry.edge.is_some();
+    if wanted.is_edge {
+        wanted.read |= entry.registered.read;
+        wanted.write |= entry.registered.write;
+    }
+    if !wanted.read && !wanted.write {
+        entry.edge = None;
+        entry.registered = Interest::NONE;
         entry.generation = entry.generation.wrapping_add(1);
         return epoll.remove(descriptor);
     }
@@ -252,5 +374,98 @@ mod tests {
         assert!(watch.set(-1, Side::Read, "reader").is_err());
         assert!(watch.set(9_999, Side::Read, "reader").is_err());
         assert!(watch.present(9_999, Side::Read).is_none());
+    }
+
+    fn take(epoll: &Epoll, watch: &mut Watch<&'static str>) -> Vec<Event> {
+        let mut events = Events::default();
+        epoll.wait(&mut events, Some(Duration::ZERO)).unwrap();
+        let events: Vec<_> = events.iter().collect();
+        for event in &events {
+            watch.note(event);
+        }
+        events
+    }
+
+    #[test]
+    fn what_is_watched_by_edge_is_told_of_once_and_remembered() {
+        let (mut watch, epoll) = watch();
+        let (near, far) = UnixStream::pair().unwrap();
+        let number = near.as_raw_fd();
+        assert!(watch.may(number, Side::Read));
+        watch.set_edge(number, Side::Read, "reader", false).unwrap();
+        assert!(!watch.may(number, Side::Read) && watch.may(number, Side::Write));
+        std::io::Write::write_all(&mut &far, b"x").unwrap();
+        let events = take(&epoll, &mut watch);
+        assert_eq!(watch.watcher(events[0].token, Side::Read), Some(&"reader"));
+        assert_eq!(watch.clear(number, Side::Read), Some("reader"));
+        assert!(watch.is_empty() && watch.may(number, Side::Read));
+        assert!(take(&epoll, &mut watch).is_empty());
+        watch.note_exhausted(number, Side::Read);
+        watch.set_edge(number, Side::Read, "second", true).unwrap();
+        assert!(!watch.may(number, Side::Read));
+        std::io::Write::write_all(&mut &far, b"y").unwrap();
+        assert_eq!(take(&epoll, &mut watch).len(), 1);
+        assert!(watch.may(number, Side::Read));
+    }
+
+    #[test]
+    fn after_the_end_an_attempt_is_always_worth_it() {
+        let (mut watch, epoll) = watch();
+        let (near, far) = UnixStream::pair().unwrap();
+        watch.set_edge(near.as_raw_fd(), Side::Read, "reader", false).unwrap();
+        drop(far);
+        assert!(take(&epoll, &mut watch)[0].is_odd);
+        watch.note_exhausted(near.as_raw_fd(), Side::Read);
+        assert!(watch.may(near.as_raw_fd(), Side::Read));
+    }
+
+    #[test]
+    fn a_new_file_under_a_number_that_is_watched_by_edge_is_registered() {
+        let (mut watch, epoll) = watch();
+        let (near, far) = UnixStream::pair().unwrap();
+        let number = near.as_raw_fd();
+        watch.set_edge(number, Side::Read, "first", false).unwrap();
+        std::io::Write::write_all(&mut &far, b"x").unwrap();
+        let stale = take(&epoll, &mut watch)[0].token;
+        watch.clear(number, Side::Read);
+        // The file stays open under another number, so that the kernel goes on watching it.
+        let elsewhere = near.try_clone().unwrap();
+        drop(near);
+        let (left, right) = UnixStream::pair().unwrap();
+        let (reused, other) = if left.as_raw_fd() == number { (left, right) } else { (right, left) };
+        if reused.as_raw_fd() != number {
+            return; // Another test took the number.
+        }
+        watch.set_edge(number, Side::Read, "second", false).unwrap();
+        assert!(!watch.may(number, Side::Read));
+        std::io::Write::write_all(&mut &far, b"z").unwrap();
+        for event in take(&epoll, &mut watch) {
+            assert_eq!(watch.watcher(event.token, Side::Read), None);
+        }
+        assert!(!watch.may(number, Side::Read));
+        std::io::Write::write_all(&mut &other, b"y").unwrap();
+        let news = take(&epoll, &mut watch);
+        assert!(news.iter().any(|event| watch.watcher(event.token, Side::Read) == Some(&"second")));
+        assert_eq!(watch.watcher(stale, Side::Read), None);
+        drop(elsewhere);
+    }
+
+    #[test]
+    fn who_hears_by_level_takes_a_descriptor_over_and_gives_it_back() {
+        let (mut watch, epoll) = watch();
+        let (near, far) = UnixStream::pair().unwrap();
+        let number = near.as_raw_fd();
+        watch.set_edge(number, Side::Read, "edge", false).unwrap();
+        watch.set(number, Side::Write, "level").unwrap();
+        assert!(!watch.is_edge(number) && watch.may(number, Side::Read));
+        assert_eq!(heard(&watch, &epoll), ["level"]);
+        assert_eq!(heard(&watch, &epoll), ["level"]);
+        std::io::Write::write_all(&mut &far, b"x").unwrap();
+        assert_eq!(heard(&watch, &epoll), ["edge", "level"]);
+        watch.clear(number, Side::Write);
+        watch.clear(number, Side::Read);
+        watch.set_edge(number, Side::Read, "again", true).unwrap();
+        assert_eq!(take(&epoll, &mut watch).len(), 1);
+        assert!(watch.is_edge(number) && watch.may(number, Side::Read));
     }
 }

@@ -21,16 +21,22 @@ pub struct Interest {
     pub read: bool,
     /// That something can be written.
     pub write: bool,
+    /// Once for each piece of news, instead of as long as it is so.
+    pub is_edge: bool,
 }
 
 impl Interest {
     /// Nothing.
-    pub const NONE: Self = Self { read: false, write: false };
+    pub const NONE: Self = Self { read: false, write: false, is_edge: false };
 
     fn flags(self) -> epoll::EventFlags {
         let mut flags = epoll::EventFlags::empty();
         flags.set(epoll::EventFlags::IN, self.read);
         flags.set(epoll::EventFlags::OUT, self.write);
+        if self.is_edge {
+            // The end and urgent data are told apart: without, a read that came short would prove that nothing is left.
+            flags |= epoll::EventFlags::ET | epoll::EventFlags::RDHUP | epoll::EventFlags::PRI;
+        }
         flags
     }
 }
@@ -44,6 +50,8 @@ pub struct Event {
     pub readable: bool,
     /// Something can be written, or writing would say what is wrong.
     pub writable: bool,
+    /// The other end has ended, something is wrong, or there is urgent data.
+    pub is_odd: bool,
 }
 
 /// News that arrived together; kept by the caller, so that its memory is used again.
@@ -67,6 +75,7 @@ impl Event {
             token: event.data.u64(),
             readable: flags.intersects(epoll::EventFlags::IN | ended),
             writable: flags.intersects(epoll::EventFlags::OUT | ended),
+            is_odd: flags.intersects(epoll::EventFlags::RDHUP | epoll::EventFlags::PRI | ended),
         }
     }
 }

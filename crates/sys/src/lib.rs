@@ -5,6 +5,7 @@
 //! conditions one by one. Nothing here knows what a lock or a queue is.
 
 pub mod clock;
+pub mod datagram;
 pub mod death;
 pub mod descriptor;
 pub mod epoll;

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import selectors
 import weakref
-from asyncio import constants, format_helpers, sslproto
-from asyncio.log import logger
+from asyncio import base_events, constants, format_helpers, sslproto, unix_events
 from typing import TYPE_CHECKING, Any
 
 from threefold._threefold import EventLoopCore
-from threefold.asyncio import _streams
+from threefold.asyncio import _children, _streams
+from threefold.asyncio._datagrams import DatagramTransport
 from threefold.asyncio._handles import Handle
 from threefold.asyncio._stream_transport import StreamTransport
 
@@ -46,6 +46,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
     """
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
+        self._children: _children.Children | None = None
         super().__init__(_Watched(self))
         if selector is not None:
             selector.close()
@@ -65,7 +66,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
             handle._run()
             elapsed = self.time() - begin
             if elapsed >= self.slow_callback_duration:
-                logger.warning("Executing %s took %.3f seconds", _described(handle), elapsed)
+                base_events.logger.warning("Executing %s took %.3f seconds", _described(handle), elapsed)
         finally:
             self._current_handle = None
             # A task's exception may keep this frame, and the frame the task.
@@ -91,6 +92,11 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         super().set_debug(enabled)
         self._set_debugging(bool(enabled))
 
+    def set_task_factory(self, factory: Any) -> None:
+        """Set what makes tasks, or the standard library's own class with None."""
+        super().set_task_factory(factory)
+        self._set_task_factory(factory is not None)
+
     def close(self) -> None:
         """Close the loop, and drop the callbacks that have not run.
 
@@ -99,6 +105,8 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         """
         super().close()
         self._close()
+        if self._children is not None:
+            self._children.close()
 
     # Callbacks, where the engine's own methods leave them to the standard library's.
 
@@ -176,6 +184,47 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server)
         return ssl_protocol._app_transport
 
+    def _make_datagram_transport(
+        self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
+    ) -> DatagramTransport:
+        return DatagramTransport(self, sock, protocol, address, waiter, extra)
+
+    def _make_read_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
+        return _children.ReadPipeTransport(self, pipe, protocol, waiter, extra)
+
+    async def _make_subprocess_transport(
+        self,
+        protocol: Any,
+        args: Any,
+        shell: bool,
+        stdin: Any,
+        stdout: Any,
+        stderr: Any,
+        bufsize: int,
+        extra: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        if not _children.are_ours():
+            return await super()._make_subprocess_transport(
+                protocol, args, shell, stdin, stdout, stderr, bufsize, extra=extra, **kwargs
+            )
+        waiter = self.create_future()
+        transport: Any = unix_events._UnixSubprocessTransport(  # type: ignore[attr-defined]
+            self, protocol, args, shell, stdin, stdout, stderr, bufsize, waiter=waiter, extra=extra, **kwargs
+        )
+        if self._children is None:
+            self._children = _children.Children(self)
+        self._children.watch(transport)
+        try:
+            await waiter
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException:
+            transport.close()
+            await transport._wait()
+            raise
+        return transport
+
     # Descriptors.
 
     def _add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
@@ -214,18 +263,19 @@ class _Watched:
     def __init__(self, loop: EventLoop) -> None:
         self._loop = weakref.ref(loop)
 
-    def get_key(self, descriptor: int) -> selectors.SelectorKey:
-        """Return what is watched of a descriptor.
+    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
+        """Return what is watched of a descriptor, or of an object that has one.
 
         Raises:
             KeyError: it is not watched.
         """
         loop = self._loop()
+        descriptor = _descriptor_of(fileobj)
         reads, writes = loop._is_watched(descriptor) if loop is not None else (False, False)
         mask = (selectors.EVENT_READ if reads else 0) | (selectors.EVENT_WRITE if writes else 0)
         if not mask:
             raise KeyError(f"{descriptor!r} is not watched")
-        return selectors.SelectorKey(descriptor, descriptor, mask, None)
+        return selectors.SelectorKey(fileobj, descriptor, mask, None)
 
     def close(self) -> None:
         """Do nothing: the engine's set of descriptors lives as long as the loop."""

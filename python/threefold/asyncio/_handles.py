@@ -1,6 +1,7 @@
 """Handles of callbacks: the standard library's own classes, whose instances the engine makes, cancels and runs."""
 
 import asyncio
+from asyncio import events
 from collections.abc import Callable
 from contextvars import Context
 from typing import Any
@@ -26,36 +27,77 @@ class TimerHandle(asyncio.TimerHandle):
     __slots__ = ()
 
 
-def _call_later(
-    loop: Any, delay: float, callback: Callable[..., object], *args: object, context: Context | None = None
-) -> Any:
-    """Arrange for a callback to be called after `delay` seconds."""
-    if delay is None:
-        raise TypeError("delay must not be None")
-    timer = _call_at(loop, loop.time() + delay, callback, *args, context=context)
-    if timer._source_traceback:
-        del timer._source_traceback[-1]
-    return timer
+if hasattr(events, "_ThreadSafeHandle"):
+
+    class ThreadSafeHandle(events._ThreadSafeHandle):
+        """A callback that another thread brings: whoever cancels it waits until it has ended.
+
+        Source: CPython Lib/asyncio/events.py
+        """
+
+        __slots__ = ()
+
+else:
+    ThreadSafeHandle = Handle
 
 
-def _call_at(
-    loop: Any, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
-) -> Any:
-    """Arrange for a callback to be called at the time `when`, in seconds of the loop's clock."""
-    if when is None:
-        raise TypeError("when cannot be None")
-    loop._check_closed()
-    if loop._debug:
-        loop._check_thread()
-        loop._check_callback(callback, "call_at")
-    timer: Any = TimerHandle(when, callback, args, loop, context)
-    if timer._source_traceback:
-        del timer._source_traceback[-1]
-    timer._scheduled = True
-    loop._take_at(when, timer)
-    return timer
+class CompleteCalls:
+    """The methods of an event loop for what the engine's own leave to them: debug mode, a closed loop, odd arguments."""
+
+    call_soon = asyncio.BaseEventLoop.call_soon
+
+    def call_later(
+        self: Any, delay: float, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> Any:
+        """Arrange for a callback to be called after `delay` seconds."""
+        if delay is None:
+            raise TypeError("delay must not be None")
+        timer: Any = CompleteCalls.call_at(self, self.time() + delay, callback, *args, context=context)
+        if timer._source_traceback:
+            del timer._source_traceback[-1]
+        return timer
+
+    def call_at(
+        self: Any, when: float, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> Any:
+        """Arrange for a callback to be called at the time `when`, in seconds of the loop's clock."""
+        if when is None:
+            raise TypeError("when cannot be None")
+        self._check_closed()
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, "call_at")
+        timer: Any = TimerHandle(when, callback, args, self, context)
+        if timer._source_traceback:
+            del timer._source_traceback[-1]
+        timer._scheduled = True
+        self._take_at(when, timer)
+        return timer
+
+    def call_soon_threadsafe(
+        self: Any, callback: Callable[..., object], *args: object, context: Context | None = None
+    ) -> Any:
+        """Arrange for a callback to be called soon; from any thread."""
+        self._check_closed()
+        if self._debug:
+            self._check_callback(callback, "call_soon_threadsafe")
+        handle: Any = ThreadSafeHandle(callback, args, self, context)
+        if handle._source_traceback:
+            del handle._source_traceback[-1]
+        self._take_threadsafe(handle)
+        return handle
+
+    create_future = asyncio.BaseEventLoop.create_future
+    create_task = asyncio.BaseEventLoop.create_task
+    get_debug = asyncio.BaseEventLoop.get_debug
+
+    sock_recv = asyncio.SelectorEventLoop.sock_recv
+    sock_recv_into = asyncio.SelectorEventLoop.sock_recv_into
+    sock_recvfrom = asyncio.SelectorEventLoop.sock_recvfrom
+    sock_recvfrom_into = asyncio.SelectorEventLoop.sock_recvfrom_into
+    sock_sendall = asyncio.SelectorEventLoop.sock_sendall
+    sock_sendto = asyncio.SelectorEventLoop.sock_sendto
+    sock_accept = asyncio.SelectorEventLoop.sock_accept
 
 
-# For what the engine's own methods leave to complete ones: debug mode, a closed loop, odd arguments.
-_Loop = asyncio.BaseEventLoop
-install_handles(Handle, TimerHandle, (_Loop.call_soon, _call_later, _call_at, _Loop.call_soon_threadsafe))
+install_handles(Handle, TimerHandle, ThreadSafeHandle, CompleteCalls)
