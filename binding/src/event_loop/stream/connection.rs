@@ -1,6 +1,6 @@
 //! The native part of a stream transport: one connected socket of an event loop.
 //!
-//! What happens per packet is here and beside it (`stream_reading`, `stream_writing`); what happens per connection is
+//! What happens per packet is here and beside it (`reading`, `writing`); what happens per connection is
 //! Python's (`threefold/asyncio/_stream_transport.py`), which owns the socket. A transport has its core in a slot; the core
 //! does not know its transport, so that the two are no cycle.
 
@@ -14,12 +14,12 @@ use threefold_event_loop::Stream;
 use threefold_event_loop::watch::Side;
 use threefold_wait::Latch;
 
-use super::state::EventLoopCore;
-use super::hearer::{Hearer, Native};
-use super::stream_chunk::Chunk;
-use super::stream_reader::Read;
-use super::stream_reading::{self, Receiver};
-use super::stream_writing;
+use super::super::hearer::{Hearer, Native};
+use super::super::state::EventLoopCore;
+use super::chunk::Chunk;
+use super::read::Read;
+use super::reading::{self, Receiver};
+use super::writing;
 use crate::convert::Constructed;
 use crate::ffi::backed::Backing;
 use crate::ffi::contexts;
@@ -39,7 +39,7 @@ pub(super) struct State {
     pub(super) stream: Stream<Chunk>,
     pub(super) protocol: Option<Py<PyAny>>,
     pub(super) receiver: Receiver,
-    /// What an arrival is expected to need, if that is much: see `stream_reading`.
+    /// What an arrival is expected to need, if that is much: see `reading`.
     pub(super) expected_bytes: usize,
     /// A read that waits for what arrives.
     pub(super) read: Option<Arc<Read>>,
@@ -253,8 +253,8 @@ impl Native for Ear {
 
 fn act(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>, side: Side) -> PyResult<()> {
     match side {
-        Side::Read => stream_reading::receive(core, transport),
-        Side::Write => stream_writing::flush(core, transport),
+        Side::Read => reading::receive(core, transport),
+        Side::Write => writing::flush(core, transport),
     }
 }
 

@@ -4,8 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 use threefold_event_loop::watch::Side;
 
-use super::stream::{StreamCore, listen};
-use super::stream_writing;
+use super::connection::{StreamCore, listen};
+use super::writing;
 use crate::ffi::backed::{backed_method, install_backing, install_method};
 
 type Answer = PyResult<Py<PyAny>>;
@@ -56,21 +56,14 @@ fn get_write_buffer_size(
     Ok(size.into_pyobject(core.py())?.into_any().unbind())
 }
 
-backed_method!(
-    Write,
-    StreamCore,
-    c"write",
-    Some("data"),
-    "Write bytes; what does not fit is queued.",
-    stream_writing::write
-);
+backed_method!(Write, StreamCore, c"write", Some("data"), "Write bytes; what does not fit is queued.", writing::write);
 backed_method!(
     WriteLines,
     StreamCore,
     c"writelines",
     Some("list_of_data"),
     "Write the pieces one behind the other, with one system call where possible.",
-    stream_writing::write_lines
+    writing::write_lines
 );
 backed_method!(
     PauseReading,

@@ -17,8 +17,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyType};
 use threefold_wait::Latch;
 
-use super::stream::StreamCore;
-use super::stream_reading::Receiver;
+use super::connection::StreamCore;
+use super::reading::Receiver;
 use crate::convert::Constructed;
 use crate::ffi::backed::find_backing;
 use crate::ffi::{Awaitable, Step, install_awaitable, take_front};

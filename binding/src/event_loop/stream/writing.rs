@@ -9,8 +9,8 @@ use threefold_event_loop::stream::Permission;
 use threefold_event_loop::watch::Side;
 use threefold_sys::stream::{Attempt, send, send_parts};
 
-use super::stream::{StreamCore, fail, listen, os_error};
-use super::stream_chunk::{Chunk, Given};
+use super::chunk::{Chunk, Given};
+use super::connection::{StreamCore, fail, listen, os_error};
 use crate::kept::intern;
 
 /// Writes that came too late before somebody is told: the standard library's LOG_THRESHOLD_FOR_CONNLOST_WRITES.

@@ -4,9 +4,9 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::stream::StreamCore;
-use super::stream_reader::{StreamRead, item, thrown};
-use super::stream_writing;
+use super::connection::StreamCore;
+use super::read::{StreamRead, item, thrown};
+use super::writing;
 use crate::ffi::backed::{find_backing, install_optional, optional_method};
 use crate::ffi::{Awaitable, Step, dictionary_of, install_awaitable};
 use crate::kept::{Kept, intern};
@@ -31,7 +31,7 @@ fn write<'py>(writer: &Bound<'py, PyAny>, data: Option<&Bound<'py, PyAny>>) -> P
     let data = data.ok_or_else(|| PyTypeError::new_err("write() missing 1 required positional argument: 'data'"))?;
     let transport = item(&dictionary_of(writer)?, intern!(py, "_transport"))?;
     match find_backing::<StreamCore>(&transport) {
-        Some(core) => stream_writing::write(&core, &transport, data),
+        Some(core) => writing::write(&core, &transport, data),
         None => Ok(transport.call_method1(intern!(py, "write"), (data,))?.unbind()),
     }
 }

@@ -11,9 +11,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyWeakrefMethods, PyWeakrefReference};
 use threefold_sys::stream::{Attempt, Room};
 
-use super::state::EventLoopCore;
-use super::stream::{StreamCore, fail, os_error};
-use super::stream_reader::feed;
+use super::super::state::EventLoopCore;
+use super::connection::{StreamCore, fail, os_error};
+use super::read::feed;
 use crate::ffi::{bytes_received, read_into};
 use crate::kept::intern;
 

@@ -1,0 +1,25 @@
+//! Stream connections: the native part of their transport, and of the readers and writers over it.
+//!
+//! | file | what is there |
+//! |---|---|
+//! | `connection` | what a transport keeps, and who hears of its socket |
+//! | `reading`, `writing`, `chunk` | what happens per packet |
+//! | `methods` | the native methods of a transport's class |
+//! | `read`, `reader_and_writer` | `StreamReader.read`, and the native methods of readers and writers |
+
+mod chunk;
+mod connection;
+mod methods;
+mod read;
+mod reader_and_writer;
+mod reading;
+mod writing;
+
+use pyo3::prelude::*;
+
+pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    connection::register(module)?;
+    methods::register(module)?;
+    read::register(module)?;
+    reader_and_writer::register(module)
+}
