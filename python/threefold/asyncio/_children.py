@@ -3,13 +3,15 @@
 Each child is watched through a pidfd of its own, without a thread and without a signal handler.
 """
 
-import logging
 import os
 import warnings
 from asyncio import events, unix_events
+from asyncio.log import logger
 from typing import Any
 
-logger = logging.getLogger("asyncio")
+# What the children and pipes of loops are made of there is private, and no stub has it.
+_standard: Any = unix_events
+_StandardReadPipe: Any = _standard._UnixReadPipeTransport
 
 #: What is reported of a child whose end somebody else has taken note of.
 UNKNOWN_RETURN_CODE = 255
@@ -35,10 +37,10 @@ if hasattr(unix_events, "ThreadedChildWatcher"):
     _DEFAULT_WATCHERS = (unix_events.ThreadedChildWatcher, unix_events.PidfdChildWatcher)
 
     def _has_watcher_of_its_own() -> bool:
-        policy = events._event_loop_policy
+        policy: Any = events._event_loop_policy  # type: ignore[attr-defined]
         if policy is None:
             return False
-        if type(policy).get_child_watcher is not unix_events._UnixDefaultEventLoopPolicy.get_child_watcher:
+        if type(policy).get_child_watcher is not _standard._UnixDefaultEventLoopPolicy.get_child_watcher:
             return True
         watcher = policy._watcher
         return watcher is not None and type(watcher) not in _DEFAULT_WATCHERS
@@ -49,7 +51,7 @@ else:
         return False
 
 
-class ReadPipeTransport(unix_events._UnixReadPipeTransport):
+class ReadPipeTransport(_StandardReadPipe):  # type: ignore[misc]
     """The reading end of a pipe: as the standard library's, without memory of its own for each piece.
 
     Source: CPython Lib/asyncio/unix_events.py, _UnixReadPipeTransport
@@ -125,5 +127,5 @@ def _watch_from_a_thread(loop: Any, pid: int, transport: Any) -> None:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        watcher = getattr(unix_events, "_ThreadedChildWatcher", None) or unix_events.ThreadedChildWatcher
+        watcher = getattr(_standard, "_ThreadedChildWatcher", None) or _standard.ThreadedChildWatcher
     watcher().add_child_handler(pid, note_end)

@@ -6,8 +6,11 @@ from typing import Any
 
 from threefold import _threefold
 
+# Private there, and no stub has it.
+_StandardTransport: Any = selector_events._SelectorDatagramTransport  # type: ignore[attr-defined]
 
-class DatagramTransport(selector_events._SelectorDatagramTransport, transports.DatagramTransport):
+
+class DatagramTransport(_StandardTransport, transports.DatagramTransport):  # type: ignore[misc]
     """A transport for datagrams.
 
     Source: CPython Lib/asyncio/selector_events.py, _SelectorDatagramTransport
@@ -15,10 +18,13 @@ class DatagramTransport(selector_events._SelectorDatagramTransport, transports.D
 
     __slots__ = ("_end", "_takes_batches")
 
+    _end: _threefold.DatagramEnd
+
     def __init__(self, loop: Any, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None):
         """Serve a socket, as the standard library's transport does."""
-        self._end = None
-        super().__init__(loop, sock, protocol, address, waiter, extra)
+        # Until the socket is known: `set_protocol` is called before.
+        self._end = None  # type: ignore[assignment]
+        super().__init__(loop, sock, protocol, address, waiter, extra)  # type: ignore[call-arg]
         is_ipv6 = sock.family == socket.AF_INET6
         self._takes_batches = (is_ipv6 or sock.family == socket.AF_INET) and sock.type == socket.SOCK_DGRAM
         self._end = _threefold.DatagramEnd(loop, self._sock_fd, is_ipv6, bool(self._extra["peername"]))
@@ -30,7 +36,7 @@ class DatagramTransport(selector_events._SelectorDatagramTransport, transports.D
         has_other_address = self._address and not self._extra["peername"]
         self._end.set_open(not (self._buffer or self._closing or has_other_address))
 
-    def sendto(self, data, addr=None):  # type: ignore[no-untyped-def]
+    def sendto(self, data: Any, addr: Any = None) -> None:
         """Send a datagram, or queue it."""
         try:
             super().sendto(data, addr)

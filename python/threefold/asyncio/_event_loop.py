@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import selectors
 import weakref
-from asyncio import base_events, constants, format_helpers, sslproto, unix_events
+from asyncio import constants, format_helpers, sslproto, unix_events
+from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from threefold._threefold import EventLoopCore
@@ -66,7 +67,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
             handle._run()
             elapsed = self.time() - begin
             if elapsed >= self.slow_callback_duration:
-                base_events.logger.warning("Executing %s took %.3f seconds", _described(handle), elapsed)
+                logger.warning("Executing %s took %.3f seconds", _described(handle), elapsed)
         finally:
             self._current_handle = None
             # A task's exception may keep this frame, and the frame the task.
@@ -178,7 +179,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
             waiter,
             server_side,
             server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_handshake_timeout=ssl_handshake_timeout,  # type: ignore[arg-type] # not only whole seconds
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
         StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server)

@@ -1,6 +1,7 @@
 """Handles of callbacks: the standard library's own classes, whose instances the engine makes, cancels and runs."""
 
 import asyncio
+import sys
 from asyncio import events
 from collections.abc import Callable
 from contextvars import Context
@@ -27,9 +28,9 @@ class TimerHandle(asyncio.TimerHandle):
     __slots__ = ()
 
 
-if hasattr(events, "_ThreadSafeHandle"):
+if sys.version_info >= (3, 14):
 
-    class ThreadSafeHandle(events._ThreadSafeHandle):
+    class ThreadSafeHandle(events._ThreadSafeHandle):  # type: ignore[misc, name-defined]
         """A callback that another thread brings: whoever cancels it waits until it has ended.
 
         Source: CPython Lib/asyncio/events.py
@@ -44,7 +45,7 @@ else:
 class CompleteCalls:
     """The methods of an event loop for what the engine's own leave to them: debug mode, a closed loop, odd arguments."""
 
-    call_soon = asyncio.BaseEventLoop.call_soon
+    call_soon: Any = asyncio.BaseEventLoop.call_soon
 
     def call_later(
         self: Any, delay: float, callback: Callable[..., object], *args: object, context: Context | None = None
@@ -88,7 +89,7 @@ class CompleteCalls:
         return handle
 
     create_future = asyncio.BaseEventLoop.create_future
-    create_task = asyncio.BaseEventLoop.create_task
+    create_task: Any = asyncio.BaseEventLoop.create_task
     get_debug = asyncio.BaseEventLoop.get_debug
 
     sock_recv = asyncio.SelectorEventLoop.sock_recv

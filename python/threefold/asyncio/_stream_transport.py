@@ -1,20 +1,22 @@
 """The transport of TCP and Unix stream sockets: what happens per connection; what happens per packet is the engine's."""
 
-import logging
 import socket
 import sys
 import warnings
 from asyncio import base_events, constants, futures, protocols, transports, trsock
+from asyncio.log import logger
 from collections.abc import Callable
 from typing import Any
 
 from threefold import _threefold
 from threefold.asyncio import _streams
 
-logger = logging.getLogger("asyncio")
+# What a transport needs of these is private, and no stub has it.
+_standard_loops: Any = base_events
+_standard_futures: Any = futures
 
 # Until then a server only counts its connections.
-_SERVER_KNOWS_TRANSPORTS = base_events.Server._attach.__code__.co_argcount > 1
+_SERVER_KNOWS_TRANSPORTS = _standard_loops.Server._attach.__code__.co_argcount > 1
 
 
 class StreamTransport(transports._FlowControlMixin):
@@ -30,6 +32,9 @@ class StreamTransport(transports._FlowControlMixin):
     """
 
     __slots__ = ("__dict__", "__weakref__", "_core", "_empty_waiter", "_server", "_sock", "_sock_fd")
+
+    _extra: dict[str, Any]
+    _loop: Any
 
     _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.TRY_NATIVE
@@ -62,19 +67,19 @@ class StreamTransport(transports._FlowControlMixin):
         self._loop = loop
         self._sock_fd = sock.fileno()
         self._core = _threefold.StreamCore(loop, self._sock_fd)
-        self._sock = sock
-        self._empty_waiter = None
+        self._sock: Any = sock
+        self._empty_waiter: Any = None
         self.set_protocol(protocol)
         self._server = server
         if server is not None:
             server._attach(self) if _SERVER_KNOWS_TRANSPORTS else server._attach()
         loop._transports[self._sock_fd] = self
         # Small writes go out without waiting for an acknowledgement.
-        base_events._set_nodelay(sock)
+        _standard_loops._set_nodelay(sock)
         loop.call_soon(protocol.connection_made, self)
         loop.call_soon(self._core.begin_reading, self)
         if waiter is not None:
-            loop.call_soon(futures._set_result_unless_cancelled, waiter, None)
+            loop.call_soon(_standard_futures._set_result_unless_cancelled, waiter, None)
 
     def __repr__(self) -> str:
         """Return the transport's state."""

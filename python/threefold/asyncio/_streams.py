@@ -1,12 +1,15 @@
 """Streams: the standard library's readers and writers, whose reads, writes and drains are the engine's on our loops."""
 
 import asyncio
-import inspect
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from threefold import _threefold
+
+#: How much a reader buffers: at twice that its connection is paused.
+LIMIT_BYTES = 64 * 1024
 
 
 class StreamReader(asyncio.StreamReader):
@@ -33,6 +36,8 @@ class StreamReaderProtocol(asyncio.StreamReaderProtocol):
     Source: CPython Lib/asyncio/streams.py
     """
 
+    _client_connected_cb: Any
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Give the reader its transport and, in a server, begin the task of the connection."""
         callback = self._client_connected_cb
@@ -54,7 +59,7 @@ def adopt(protocol: Any) -> None:
     """Make the standard library's own reader and protocol of a new connection ours; others stay as they are."""
     if type(protocol) is not asyncio.StreamReaderProtocol:
         return
-    reader = protocol._stream_reader
+    reader = protocol._stream_reader  # type: ignore[attr-defined]
     if type(reader) is asyncio.StreamReader:
         reader.__class__ = StreamReader
         protocol.__class__ = StreamReaderProtocol
@@ -64,11 +69,13 @@ def reader_of(protocol: Any) -> StreamReader | None:
     """Return the reader to which a protocol of ours brings what arrives."""
     if type(protocol) is not StreamReaderProtocol:
         return None
-    reader = protocol._stream_reader
+    reader = protocol._stream_reader  # type: ignore[attr-defined]
     return reader if type(reader) is StreamReader else None
 
 
-async def open_connection(*arguments: Any, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def open_connection(
+    host: str | None = None, port: int | str | None = None, *, limit: int = LIMIT_BYTES, **kwds: Any
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to a server; as `asyncio.open_connection`, which says what the arguments are.
 
     Returns:
@@ -76,10 +83,12 @@ async def open_connection(*arguments: Any, **options: Any) -> tuple[asyncio.Stre
 
     Source: CPython Lib/asyncio/streams.py
     """
-    return _as_ours(*await asyncio.open_connection(*arguments, **options))
+    return _as_ours(*await asyncio.open_connection(host, port, limit=limit, **kwds))
 
 
-async def open_unix_connection(*arguments: Any, **options: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def open_unix_connection(
+    path: str | os.PathLike[str] | None = None, *, limit: int = LIMIT_BYTES, **kwds: Any
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """Connect to a Unix socket; as `asyncio.open_unix_connection`, which says what the arguments are.
 
     Returns:
@@ -87,7 +96,7 @@ async def open_unix_connection(*arguments: Any, **options: Any) -> tuple[asyncio
 
     Source: CPython Lib/asyncio/streams.py
     """
-    return _as_ours(*await asyncio.open_unix_connection(*arguments, **options))
+    return _as_ours(*await asyncio.open_unix_connection(path, limit=limit, **kwds))
 
 
 def _as_ours(reader: Any, writer: Any) -> tuple[Any, Any]:
@@ -96,6 +105,4 @@ def _as_ours(reader: Any, writer: Any) -> tuple[Any, Any]:
     return reader, writer
 
 
-open_connection.__signature__ = inspect.signature(asyncio.open_connection)  # type: ignore[attr-defined]
-open_unix_connection.__signature__ = inspect.signature(asyncio.open_unix_connection)  # type: ignore[attr-defined]
 _threefold.install_streams(StreamReader, StreamWriter)
