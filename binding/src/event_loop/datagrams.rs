@@ -13,8 +13,8 @@ use pyo3::types::{PyBytes, PyString, PyTuple, PyType};
 use threefold_sys::datagram::{self, Batch};
 use threefold_wait::Latch;
 
-use super::state::EventLoopCore;
 use super::sockets::os_error;
+use super::state::EventLoopCore;
 use crate::convert::Constructed;
 use crate::ffi::datagrams::{self, Sends, Sent};
 

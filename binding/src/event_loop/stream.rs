@@ -14,8 +14,8 @@ use threefold_event_loop::Stream;
 use threefold_event_loop::watch::Side;
 use threefold_wait::Latch;
 
-use super::state::EventLoopCore;
 use super::hearer::{Hearer, Native};
+use super::state::EventLoopCore;
 use super::stream_chunk::Chunk;
 use super::stream_reader::Read;
 use super::stream_reading::{self, Receiver};

@@ -13,8 +13,8 @@ use pyo3::prelude::*;
 use threefold_event_loop::watch::Side;
 use threefold_wait::Latch;
 
-use super::super::state::EventLoopCore;
 use super::super::hearer::Hearer;
+use super::super::state::EventLoopCore;
 use super::attempt::{Attempt, Outcome, Place, descriptor_of};
 use crate::convert::Constructed;
 use crate::ffi::{self, Awaitable};
