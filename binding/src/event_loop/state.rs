@@ -180,8 +180,8 @@ impl EventLoopCore {
         if !self.constructed.is_true() {
             return Ok(());
         }
-        self.ready.close().iter().try_for_each(|handle| visit.call(handle))?;
-        self.timers.close().values().try_for_each(|handle| visit.call(handle))?;
+        self.ready.close().iter().try_for_each(|handle| handles::traverse(handle, &visit))?;
+        self.timers.close().values().try_for_each(|handle| handles::traverse(handle, &visit))?;
         self.watch.close().watchers().try_for_each(|hearer| hearer.traverse(&visit))
     }
 

@@ -19,7 +19,7 @@ use threefold_wait::Latch;
 use super::call_complete;
 pub(crate) use cancelling::is_cancelled;
 use cancelling::{cancel, cancel_timer};
-pub(crate) use running::{Ran, release, run};
+pub(crate) use running::{Ran, release, run, traverse};
 
 /// Arguments of a callback that are copied to the stack for the call; more are passed where they are.
 const FEW: usize = 6;

@@ -159,3 +159,23 @@ unsafe fn call(callback: *mut ffi::PyObject, args: *mut ffi::PyObject) -> *mut f
         )
     }
 }
+
+/// Shows the garbage collector a handle that a loop keeps. One that nobody else has is not tracked: the collector cannot
+/// look into it, so that it is shown as a part of the loop.
+pub(crate) fn traverse(handle: &Py<PyAny>, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+    let object = handle.as_ptr();
+    let Some(classes) = CLASSES.get() else { return visit.call(handle) };
+    // SAFETY: called by the collector, so attached; the handle is alive, and its class is looked at before its slots.
+    let is_part =
+        unsafe { is_ours(classes, object) && ffi::Py_REFCNT(object) == 1 && ffi::PyObject_GC_IsTracked(object) == 0 };
+    if !is_part {
+        return visit.call(handle);
+    }
+    let slots = &classes.slots;
+    for offset in [slots.callback, slots.args, slots.context, slots.event_loop] {
+        // SAFETY: a slot of the handle; it holds a reference or null, as `Option<Py<_>>` does.
+        let part = unsafe { &*slot(object, offset).cast::<Option<Py<PyAny>>>() };
+        visit.call(part.as_ref())?;
+    }
+    Ok(())
+}
