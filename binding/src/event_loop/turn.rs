@@ -119,31 +119,37 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
         waited
     };
     let mut is_news = false;
+    let mut outcome = Ok(());
     match waited {
         Ok(()) => {
             for event in events.iter() {
                 is_news = true;
-                // What is not told because an exception leaves the loop will be told again.
-                tell(py, core, event)?;
+                let told = tell(py, core, event, outcome.is_err());
+                outcome = outcome.and(told);
             }
         }
         Err(error) if error.kind() == io::ErrorKind::Interrupted => py.check_signals()?,
         Err(error) => return Err(error.into()),
     }
     *core.events.close() = events;
-    Ok(is_news)
+    outcome.map(|()| is_news)
 }
 
 /// Tells those who hear of a descriptor.
-fn tell(py: Python<'_>, core: &EventLoopCore, event: Event) -> PyResult<()> {
+///
+/// When an exception leaves the loop, those who act at once do not act any more: they hear by level, and so again. Who
+/// hears by edge is told in any case.
+fn tell(py: Python<'_>, core: &EventLoopCore, event: Event, is_leaving: bool) -> PyResult<()> {
     core.watch.close().note(&event);
+    let mut outcome = Ok(());
     for (is_concerned, side) in [(event.readable, Side::Read), (event.writable, Side::Write)] {
         if !is_concerned {
             continue;
         }
         let hearer = core.watch.close().watcher(event.token, side).map(|hearer| hearer.clone_ref(py));
         match hearer {
-            Some(Hearer::Native(native)) => native.ready(py, side)?,
+            Some(Hearer::Native(_)) if is_leaving || outcome.is_err() => {}
+            Some(Hearer::Native(native)) => outcome = native.ready(py, side),
             Some(Hearer::Handle(handle)) if handles::is_cancelled(&handle) => {
                 let unwatched = core.watch.close().clear(Watch::<Hearer>::descriptor(event.token), side);
                 drop(unwatched);
@@ -152,12 +158,13 @@ fn tell(py: Python<'_>, core: &EventLoopCore, event: Event) -> PyResult<()> {
             Some(Hearer::Future(future)) => {
                 let unwatched = core.watch.close().clear(Watch::<Hearer>::descriptor(event.token), side);
                 drop(unwatched);
-                crate::waker::finish(future.bind(py))?;
+                let finished = crate::waker::finish(future.bind(py));
+                outcome = outcome.and(finished);
             }
             None => {}
         }
     }
-    Ok(())
+    outcome
 }
 
 /// Runs the callbacks that are ready now; those that they make ready come in the next turn.

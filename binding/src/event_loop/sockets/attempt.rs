@@ -51,7 +51,7 @@ pub(super) struct Place<'a, 'py> {
     pub(super) socket: &'a Bound<'py, PyAny>,
     pub(super) descriptor: RawFd,
     /// Whether less than what was asked for means that nothing is left.
-    pub(super) is_stream: bool,
+    pub(super) ends_short: bool,
 }
 
 impl Attempt {
@@ -102,7 +102,7 @@ impl Attempt {
 impl<'py> Place<'_, 'py> {
     /// Notes that nothing is left, when that is so.
     fn note(&self, side: Side, moved: Option<usize>, asked: usize) {
-        if moved.is_none() || (self.is_stream && moved.is_some_and(|moved| moved < asked)) {
+        if moved.is_none() || (self.ends_short && moved.is_some_and(|moved| moved < asked)) {
             self.core.watch.close().note_exhausted(self.descriptor, side);
         }
     }

@@ -16,6 +16,7 @@ use threefold_wait::Latch;
 use super::super::hearer::Hearer;
 use super::super::state::EventLoopCore;
 use super::attempt::{Attempt, Outcome, Place, descriptor_of};
+use super::known::Kind;
 use crate::convert::Constructed;
 use crate::ffi::{self, Awaitable};
 use crate::kept::intern;
@@ -109,27 +110,36 @@ impl Request {
         let side = self.attempt.side();
         let known = core.sockets.known(py, descriptor, &self.socket);
         if known.is_none() || core.watch.close().may(descriptor, side) {
-            let place = Place { py, core, socket, descriptor, is_stream: known == Some(true) };
+            let place = Place { py, core, socket, descriptor, ends_short: known.is_some_and(|kind| kind.ends_short) };
             match self.attempt.make(&place) {
                 Outcome::Done(result) => return result.map(Err),
                 Outcome::MustWait => core.watch.close().note_exhausted(descriptor, side),
             }
         }
-        self.wait(py, descriptor, side, known.is_some()).map(Ok)
+        self.wait(py, descriptor, side, known).map(Ok)
     }
 
-    fn wait(&self, py: Python<'_>, descriptor: RawFd, side: Side, is_known: bool) -> PyResult<Waiting> {
+    fn wait(&self, py: Python<'_>, descriptor: RawFd, side: Side, known: Option<Kind>) -> PyResult<Waiting> {
         let event_loop = self.event_loop.bind(py);
         let core = event_loop.get();
-        let is_registered = is_known && core.watch.close().is_edge(descriptor);
-        if !is_registered {
+        let registered = known.filter(|_| core.watch.close().is_edge(descriptor));
+        let kind = if let Some(kind) = registered {
+            kind
+        } else {
             event_loop.call_method0(intern!(py, "_check_closed"))?;
             event_loop.call_method1(intern!(py, "_ensure_fd_no_transport"), (descriptor,))?;
-            core.sockets.remember(descriptor, self.socket.bind(py))?;
-        }
+            core.sockets.remember(descriptor, self.socket.bind(py))?
+        };
         let future = event_loop.call_method0(intern!(py, "create_future"))?;
         let hearer = Hearer::Future(future.clone().unbind());
-        let previous = core.watch.close().set_edge(descriptor, side, hearer, is_registered)?;
+        let mut watch = core.watch.close();
+        let previous = if kind.is_told_by_edge(side) {
+            watch.set_edge(descriptor, side, hearer, registered.is_some())
+        } else {
+            watch.set(descriptor, side, hearer)
+        };
+        drop(watch);
+        let previous = previous?;
         if let Some(Hearer::Handle(handle)) = previous {
             handle.call_method0(py, intern!(py, "cancel"))?;
         }
