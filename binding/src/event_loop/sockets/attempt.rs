@@ -41,6 +41,7 @@ pub(in super::super) enum Data {
 /// What came of an attempt.
 pub(super) enum Outcome {
     Done(PyResult<Py<PyAny>>),
+    /// It has found that nothing is left.
     MustWait,
 }
 
@@ -164,18 +165,23 @@ impl<'py> Place<'_, 'py> {
             Data::Buffer(buffer) => ffi::slice_of(buffer),
             Data::Given(_) => Ok(&[][..]),
         };
-        let rest = match result {
-            Ok(all) => all.get(*sent..).unwrap_or_default(),
+        let all = match result {
+            Ok(all) => all,
             Err(error) => return Outcome::Done(Err(error)),
         };
-        match datagram::send(self.descriptor, rest) {
-            Ok(Some(count)) if count >= rest.len() => Outcome::Done(Ok(self.py.None())),
-            Ok(count) => {
-                self.note(Side::Write, count, rest.len());
-                *sent += count.unwrap_or(0);
-                Outcome::MustWait
+        loop {
+            let rest = all.get(*sent..).unwrap_or_default();
+            match datagram::send(self.descriptor, rest) {
+                Ok(Some(count)) if count >= rest.len() => return Outcome::Done(Ok(self.py.None())),
+                Ok(Some(count)) => {
+                    *sent += count;
+                    if self.ends_short {
+                        return Outcome::MustWait;
+                    }
+                }
+                Ok(None) => return Outcome::MustWait,
+                Err(error) => return Outcome::Done(Err(os_error(&error))),
             }
-            Err(error) => Outcome::Done(Err(os_error(&error))),
         }
     }
 

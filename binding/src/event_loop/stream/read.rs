@@ -190,6 +190,18 @@ impl StreamRead {
         }
     }
 
+    #[allow(clippy::unused_self, reason = "as Python calls it")]
+    #[getter]
+    fn __name__(&self) -> &'static str {
+        "read"
+    }
+
+    #[allow(clippy::unused_self, reason = "as Python calls it")]
+    #[getter]
+    fn __qualname__(&self) -> &'static str {
+        "StreamReader.read"
+    }
+
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         if !self.constructed.is_true() {
             return Ok(());

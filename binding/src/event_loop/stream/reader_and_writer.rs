@@ -100,6 +100,18 @@ impl Drained {
 
     #[allow(clippy::unused_self, reason = "as Python calls it")]
     fn close(&self) {}
+
+    #[allow(clippy::unused_self, reason = "as Python calls it")]
+    #[getter]
+    fn __name__(&self) -> &'static str {
+        "drain"
+    }
+
+    #[allow(clippy::unused_self, reason = "as Python calls it")]
+    #[getter]
+    fn __qualname__(&self) -> &'static str {
+        "StreamWriter.drain"
+    }
 }
 
 impl Awaitable for Drained {
