@@ -1,4 +1,4 @@
-"""The event loop: the engine's turns and timers under the standard library's own connections."""
+"""The event loop: the seams of the standard library's loop, with the engine behind them."""
 
 from __future__ import annotations
 
