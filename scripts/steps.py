@@ -175,7 +175,10 @@ def python(chosen: list[Interpreter], arguments: list[str]) -> Iterator[Step]:
     folders = [f"tests/{name}" for name in TESTS if (ROOT / "tests" / name).is_dir()]
     for interpreter in chosen:
         report = REPORTS / f"python-{interpreter.minor}.xml"
-        command = [environment(interpreter), "-m", "pytest", "-q", f"--junitxml={report}", *(arguments or folders)]
+        # As with the conformance of processes.
+        is_between = interpreter not in (chosen[0], chosen[-1])
+        mine = [folder for folder in folders if not (is_between and folder == "tests/stress")]
+        command = [environment(interpreter), "-m", "pytest", "-q", f"--junitxml={report}", *(arguments or mine)]
         yield Step("python", f"tests on {interpreter.minor}", command, report=report)
 
 

@@ -9,6 +9,7 @@ from cluster_running import Runner, output_of, require
 from cluster_tasks import exit_unless_even, process_number, see_state, set_state, square
 
 from threefold.cluster import open_backend
+from threefold.cluster._run_chunk import BEGUN_BEFORE, run_chunk
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -92,6 +93,7 @@ import tempfile
 tempfile.tempdir = {str(tmp_path)!r}
 import cluster_running, cluster_tasks
 from threefold.cluster import open_backend
+from threefold.cluster._run_chunk import BEGUN_BEFORE, run_chunk
 
 if __name__ == "__main__":
     before = cluster_running.children()
@@ -125,3 +127,13 @@ def test_a_cluster_of_ours_keeps_its_workers_however_soon_dask_would_give_them_u
                 pool.apply(exit_unless_even, (3,))
         results = [pool.apply_async(exit_unless_even, (number,)) for number in (2, 4, 6)]
         assert [result.get(60) for result in results] == [exit_unless_even(number) for number in (2, 4, 6)]
+
+
+def test_a_chunk_that_is_over_is_not_begun_again_while_the_scheduler_may_still_want_it(distributed):
+    # The scheduler hears later than we that nobody wants a result; if its worker dies meanwhile, it asks another for it.
+    with contextlib.closing(open_backend("dask", processes=1)) as backend:
+        runner = Runner("dask", backend)
+        (handle,) = runner.submit_all(square, [3])
+        assert [outcome.results for outcome in runner.outcomes([handle])] == [[9]]
+        assert Path(handle.marker).exists()
+        assert run_chunk(b"", b"", runner.pool, 0, "map", handle.marker) == BEGUN_BEFORE

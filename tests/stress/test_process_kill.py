@@ -1,6 +1,5 @@
 """A process is killed in the middle of what it does: the others go on within a second, and nothing is lost or doubled."""
 
-import json
 import os
 import pickle
 import random
@@ -13,8 +12,6 @@ from queue import Empty
 from typing import Any
 
 import pytest
-
-from threefold._threefold import waits_report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 import process_programs as programs
@@ -67,19 +64,6 @@ def kill(process: Any, death: str = "SIGKILL") -> None:
     assert process.exitcode == DEATHS[death]
 
 
-def until_it_waits(process: Any) -> None:
-    """Return once the process's table shows a wait."""
-    end = time.monotonic() + LIMIT_S
-    while time.monotonic() < end:
-        try:
-            if json.loads(waits_report(process.pid, True))["processes"][0]["waiting"]:
-                return
-        except (OSError, ValueError, LookupError):
-            pass  # It has not waited for anything yet.
-        time.sleep(0.005)
-    pytest.fail("the process does not wait")
-
-
 @pytest.mark.parametrize("name", ["Lock", "RLock", "BoundedSemaphore", "Condition"])
 def test_what_a_killed_process_had_is_free(context: Any, run: Any, name: str, death: str) -> None:
     lock, is_held = getattr(context, name)(), context.Event()
@@ -98,7 +82,7 @@ def test_a_killed_process_that_waited_for_a_lock_has_not_got_it(context: Any, ru
     with lock:
         waiters = [run(programs.hold, lock, is_held) for _ in range(2)]
         for waiter in waiters:
-            until_it_waits(waiter)
+            rig.until_it_waits(waiter)
         kill(waiters[0], death)
     assert is_held.wait(SOON_S)
 
@@ -120,8 +104,8 @@ def test_a_notification_reaches_a_waiter_that_lives(context: Any, run: Any, deat
 def test_an_event_is_set_though_a_waiter_was_killed(context: Any, run: Any, death: str) -> None:
     event, is_running, answers = context.Event(), context.Event(), context.Queue()
     dying, living = run(programs.wait_for_ever, event, is_running), run(programs.answer, event, answers)
-    until_it_waits(dying)
-    until_it_waits(living)
+    rig.until_it_waits(dying)
+    rig.until_it_waits(living)
     kill(dying, death)
     event.set()
     assert answers.get(timeout=SOON_S) is True
@@ -130,7 +114,7 @@ def test_an_event_is_set_though_a_waiter_was_killed(context: Any, run: Any, deat
 def test_a_killed_getter_takes_nothing_with_it(context: Any, run: Any, death: str) -> None:
     queue, is_running = context.Queue(), context.Event()
     dying = run(programs.take_for_ever, queue, is_running)
-    until_it_waits(dying)
+    rig.until_it_waits(dying)
     kill(dying, death)
     for number in range(100):
         queue.put(number)
@@ -140,8 +124,8 @@ def test_a_killed_getter_takes_nothing_with_it(context: Any, run: Any, death: st
 def test_a_killed_party_breaks_the_barrier(context: Any, run: Any, death: str) -> None:
     barrier, answers = context.Barrier(3), context.Queue()
     dying, living = run(programs.meet, barrier, context.Queue()), run(programs.meet, barrier, answers)
-    until_it_waits(dying)
-    until_it_waits(living)
+    rig.until_it_waits(dying)
+    rig.until_it_waits(living)
     kill(dying, death)
     assert answers.get(timeout=SOON_S) == "BrokenBarrierError"
 
@@ -238,7 +222,7 @@ def test_ctrl_c_ends_a_wait_and_leaves_nothing_held(context: Any, run: Any, name
     thing, answers = INTERRUPTED[name](context), context.Queue()
     process = run(programs.be_interrupted, name, thing, answers)
     assert answers.get(timeout=LIMIT_S) == process.pid
-    until_it_waits(process)
+    rig.until_it_waits(process)
     os.kill(process.pid, signal.SIGINT)
     assert answers.get(timeout=SOON_S) == "KeyboardInterrupt"
     process.join(LIMIT_S)

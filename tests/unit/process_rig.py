@@ -1,12 +1,15 @@
 """What the tests of processes share: each start method's context, and children that are started and must end well."""
 
+import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from threefold import multiprocessing
+from threefold._threefold import waits_report
 
 sys.path.insert(0, str(Path(__file__).parent))
 import process_programs as programs
@@ -44,3 +47,16 @@ def end(process: Any) -> None:
 def new(name: str, *arguments: Any) -> Any:
     """Make an object for children that are forked."""
     return getattr(multiprocessing.get_context("fork"), name)(*arguments)
+
+
+def until_it_waits(process: Any) -> None:
+    """Return once the process's table shows a wait."""
+    end = time.monotonic() + programs.LIMIT_S
+    while time.monotonic() < end:
+        try:
+            if json.loads(waits_report(process.pid, True))["processes"][0]["waiting"]:
+                return
+        except (OSError, ValueError, LookupError):
+            pass  # It has not waited for anything yet.
+        time.sleep(0.005)
+    pytest.fail("the process does not wait")

@@ -1,7 +1,6 @@
 """A lock whose owner died tells the one who comes after it, once, where it was made to; then it is free."""
 
 import asyncio
-import json
 import os
 import pickle
 import signal
@@ -15,7 +14,6 @@ import pytest
 
 import threefold
 from threefold import OwnerDied, multiprocessing
-from threefold._threefold import waits_report
 
 sys.path.insert(0, str(Path(__file__).parent))
 import process_programs as programs
@@ -88,25 +86,12 @@ def test_one_of_those_who_wait_is_told_and_the_others_go_on(
     holder = start_holder(context, lock)
     waiters = [run(context, program, lock, answers) for _ in range(3)]
     for waiter in waiters:
-        until_it_waits(waiter)
+        rig.until_it_waits(waiter)
     pid = kill(holder, death)
     assert sorted((answers.get(timeout=LIMIT_S) for _ in waiters), key=str) == [pid, "had", "had"]
     for waiter in waiters:
         end(waiter)
     assert_free(lock)
-
-
-def until_it_waits(process: Any) -> None:
-    """Return once the process's table shows a wait."""
-    end = time.monotonic() + LIMIT_S
-    while time.monotonic() < end:
-        try:
-            if json.loads(waits_report(process.pid, True))["processes"][0]["waiting"]:
-                return
-        except (OSError, ValueError, LookupError):
-            pass  # It has not waited for anything yet.
-        time.sleep(0.005)
-    pytest.fail("the process does not wait")
 
 
 def enter(lock: Any) -> None:

@@ -1,6 +1,7 @@
 """Runs a pool's chunks as tasks on Dask."""
 
 import asyncio
+import collections
 import contextlib
 import itertools
 import logging
@@ -9,6 +10,7 @@ import pickle
 import shutil
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Collection
 from concurrent.futures import CancelledError
@@ -30,6 +32,8 @@ _SMALL_BYTES = 16 * 1024
 # was running turns it away there; one that was only waiting at the dead worker, or whose result had not been fetched yet,
 # is none the worse for it.
 _SENT_AGAIN = 100
+# When the scheduler has heard at the latest that nobody wants a result any more, and the workers from it; seconds.
+_RELEASE_LIMIT_S = 10.0
 # What a worker that runs a task gets to end, and the whole cluster, which may just be starting another worker.
 _LAST_WORDS_S = 0.5
 _CLOSE_LIMIT_S = 30.0
@@ -81,10 +85,10 @@ class _Handle:
         except (OSError, EOFError, pickle.UnpicklingError):
             return None
 
-    def forget(self) -> None:
+    def forget_reply(self) -> None:
         """Remove what the chunk has left beside its marker."""
         if self.marker is not None:
-            for name in (self.marker, f"{self.marker}.reply", f"{self.marker}.part"):
+            for name in (f"{self.marker}.reply", f"{self.marker}.part"):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(name)
 
@@ -110,6 +114,8 @@ class DaskBackend:
         self._is_closed = False
         self._cluster: Any = None
         self._markers: str | None = None
+        # Markers of chunks that are over, with the time from which nothing can begin the chunk again.
+        self._old_markers: collections.deque[tuple[float, str]] = collections.deque()
         if client is None and address is None:
             with contextlib.suppress(ValueError):
                 client = distributed.default_client()
@@ -210,10 +216,23 @@ class DaskBackend:
         outcome, start = handle.outcome, handle.start
         self._open.discard(handle)
         handle.future.release()
-        handle.forget()
+        handle.forget_reply()
+        self._remove_later(handle)
         if outcome == _run_chunk.BEGUN_BEFORE:
             return TaskFailure("worker_died", "its worker died", start)
         return _failure(outcome, start) if isinstance(outcome, BaseException) else bytes(outcome)
+
+    def _remove_later(self, handle: _Handle) -> None:
+        """Remove the marker of a chunk that is over, not before the scheduler knows that nobody wants its result.
+
+        Until then, if the worker that has the result dies, another one is told to make it again.
+        """
+        now = time.monotonic()
+        if handle.marker is not None:
+            self._old_markers.append((now + _RELEASE_LIMIT_S, handle.marker))
+        while self._old_markers and self._old_markers[0][0] < now:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._old_markers.popleft()[1])
 
     def cancel(self, handle: _Handle, kill: bool) -> None:  # noqa: ARG002 - the same whether it runs or not
         """Give a chunk up.
