@@ -24,8 +24,8 @@ pub(crate) use running::{Ran, release, run, traverse};
 /// Arguments of a callback that are copied to the stack for the call; more are passed where they are.
 const FEW: usize = 6;
 
-/// How many handles are kept for callbacks to come: 128 bytes each.
-const MOST_SPARE: usize = 4096;
+/// How many handles are kept for callbacks to come, after a burst: 128 bytes each, 4 MiB together.
+const MOST_SPARE: usize = 32_768;
 
 /// What takes handles: an event loop.
 pub(crate) trait Scheduler: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::True> + Sync {
