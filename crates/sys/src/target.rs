@@ -7,8 +7,7 @@ use rustix::mm::Advice;
 use crate::region::PAGE_BYTES;
 use crate::source::Source;
 
-/// From this length on the kernel is asked for large pages, and for all of them at once: a fault for each small one costs more
-/// than the copying. In less there may be no whole large page.
+/// From this length on the kernel is asked for all pages at once: a fault for each costs more than the copying.
 const LONG_BYTES: usize = 4 << 20;
 
 /// Writable bytes that may be uninitialised. Filling them uses the value up and gives the proof.
@@ -65,11 +64,11 @@ impl<'one> Target<'one> {
     fn ask_for_pages(&self) {
         let skipped_bytes = self.start.addr().next_multiple_of(PAGE_BYTES) - self.start.addr();
         let len_bytes = (self.len_bytes - skipped_bytes) / PAGE_BYTES * PAGE_BYTES;
-        for advice in [Advice::LinuxHugepage, Advice::LinuxPopulateWrite] {
-            // A kernel that refuses, for it is too old or has no such pages, gives what it has when it is written to.
-            // SAFETY: the bytes are ours (`new`), and the advice changes none of them.
-            let _refused = unsafe { rustix::mm::madvise(self.start.add(skipped_bytes).cast(), len_bytes, advice) };
-        }
+        // Not for large ones: in a virtual machine its host has to find memory for these first, which took twice as long.
+        // An older kernel refuses, and gives pages as they are written to.
+        // SAFETY: the bytes are ours (`new`), and the advice changes none of them.
+        let _refused =
+            unsafe { rustix::mm::madvise(self.start.add(skipped_bytes).cast(), len_bytes, Advice::LinuxPopulateWrite) };
     }
 }
 
