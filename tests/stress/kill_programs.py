@@ -143,20 +143,21 @@ def receive(line: Line, end: Any, other_end: Any) -> None:
     line.hear(GO)
 
 
-def send(line: Line, end: Any, other_end: Any, messages: list[bytes]) -> None:
-    """Send messages, more than there is room for."""
+def _send_all(line: Line, end: Any, other_end: Any, messages: list[bytes]) -> None:
     other_end.close()
     line.say(READY)
     for message in messages:
         end.send_bytes(message)
+
+
+def send(line: Line, end: Any, other_end: Any, messages: list[bytes]) -> None:
+    """Send messages, more than there is room for."""
+    _send_all(line, end, other_end, messages)
     line.say(DONE)
     line.hear(GO)
 
 
 def send_and_stay(line: Line, end: Any, other_end: Any, messages: list[bytes]) -> None:
     """Send messages that there is room for."""
-    other_end.close()
-    line.say(READY)
-    for message in messages:
-        end.send_bytes(message)
+    _send_all(line, end, other_end, messages)
     line.stay()
