@@ -6,6 +6,7 @@ import warnings
 from asyncio import base_events, constants, futures, protocols, transports, trsock
 from asyncio.log import logger
 from collections.abc import Callable
+from contextvars import Context
 from typing import Any
 
 from threefold import _threefold
@@ -31,7 +32,7 @@ class StreamTransport(transports._FlowControlMixin):
     Source: CPython Lib/asyncio/selector_events.py, _SelectorSocketTransport
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_core", "_empty_waiter", "_server", "_sock", "_sock_fd")
+    __slots__ = ("__dict__", "__weakref__", "_context", "_core", "_empty_waiter", "_server", "_sock", "_sock_fd")
 
     _extra: dict[str, Any]
     _loop: Any
@@ -47,6 +48,7 @@ class StreamTransport(transports._FlowControlMixin):
         waiter: Any = None,
         extra: dict[str, Any] | None = None,
         server: Any = None,
+        context: Context | None = None,
     ) -> None:
         """Take over a connected socket; the protocol hears of it in the loop's next turn.
 
@@ -57,6 +59,7 @@ class StreamTransport(transports._FlowControlMixin):
             waiter: a future that gets its result when the protocol has heard of the connection.
             extra: what `get_extra_info` returns in addition.
             server: the server that has accepted the connection.
+            context: in which everything is called; None for the one in which it is asked for.
         """
         transports.Transport.__init__(self, extra)
         information = self._extra
@@ -66,7 +69,8 @@ class StreamTransport(transports._FlowControlMixin):
             information["peername"] = _name_of(sock.getpeername)
         self._loop = loop
         self._sock_fd = sock.fileno()
-        self._core = _threefold.StreamCore(loop, self._sock_fd)
+        self._core = _threefold.StreamCore(loop, self._sock_fd, context)
+        self._context = context
         self._sock: Any = sock
         self._empty_waiter: Any = None
         self.set_protocol(protocol)
@@ -76,10 +80,10 @@ class StreamTransport(transports._FlowControlMixin):
         loop._transports[self._sock_fd] = self
         # Small writes go out without waiting for an acknowledgement.
         _standard_loops._set_nodelay(sock)
-        loop.call_soon(protocol.connection_made, self)
-        loop.call_soon(self._core.begin_reading, self)
+        loop.call_soon(protocol.connection_made, self, context=context)
+        loop.call_soon(self._core.begin_reading, self, context=context)
         if waiter is not None:
-            loop.call_soon(_standard_futures._set_result_unless_cancelled, waiter, None)
+            loop.call_soon(_standard_futures._set_result_unless_cancelled, waiter, None, context=context)
 
     def __repr__(self) -> str:
         """Return the transport's state."""
@@ -143,7 +147,7 @@ class StreamTransport(transports._FlowControlMixin):
     def close(self) -> None:
         """Close the connection when what is queued has gone out."""
         if self._core.close():
-            self._loop.call_soon(self._call_connection_lost, None)
+            self._loop.call_soon(self._call_connection_lost, None, context=self._context)
 
     def abort(self) -> None:
         """Close the connection at once; what is queued is lost."""
@@ -235,7 +239,7 @@ class StreamTransport(transports._FlowControlMixin):
 
     def _force_close(self, exc: BaseException | None) -> None:
         if self._core.abort():
-            self._loop.call_soon(self._call_connection_lost, exc)
+            self._loop.call_soon(self._call_connection_lost, exc, context=self._context)
 
     def _call_connection_lost(self, exc: BaseException | None) -> None:
         try:
