@@ -38,8 +38,12 @@ if sys.version_info >= (3, 14):
 
         __slots__ = ()
 
+    # Of making one, in the list of calls that led to it: the loop's method and the class's own constructor.
+    _OWN_CALLS = 2
+
 else:
     ThreadSafeHandle = Handle
+    _OWN_CALLS = 1
 
 
 class CompleteCalls:
@@ -84,7 +88,7 @@ class CompleteCalls:
             self._check_callback(callback, "call_soon_threadsafe")
         handle: Any = ThreadSafeHandle(callback, args, self, context)
         if handle._source_traceback:
-            del handle._source_traceback[-1]
+            del handle._source_traceback[-_OWN_CALLS:]
         self._take_threadsafe(handle)
         return handle
 
