@@ -33,22 +33,22 @@ def are_ours(loop: Any) -> bool:
     return _HAS_PIDFDS and not _has_watcher_of_its_own(loop)
 
 
-if hasattr(unix_events, "ThreadedChildWatcher"):
-    _DEFAULT_WATCHERS = (unix_events.ThreadedChildWatcher, unix_events.PidfdChildWatcher)
+# Before Python 3.14 a program can set a watcher, and the policy makes one when asked; since then each loop has one.
+_SETTABLE_DEFAULTS = tuple(
+    getattr(unix_events, name) for name in ("ThreadedChildWatcher", "PidfdChildWatcher") if hasattr(unix_events, name)
+)
 
-    def _has_watcher_of_its_own(_loop: Any) -> bool:
-        policy: Any = events._event_loop_policy  # type: ignore[attr-defined]
-        if policy is None:
-            return False
-        if type(policy).get_child_watcher is not _standard._UnixDefaultEventLoopPolicy.get_child_watcher:
-            return True
-        watcher = policy._watcher
-        return watcher is not None and type(watcher) not in _DEFAULT_WATCHERS
 
-else:
-
-    def _has_watcher_of_its_own(loop: Any) -> bool:
+def _has_watcher_of_its_own(loop: Any) -> bool:
+    if not _SETTABLE_DEFAULTS:
         return type(loop._watcher) is not _standard._PidfdChildWatcher
+    policy: Any = events._event_loop_policy  # type: ignore[attr-defined]
+    if policy is None:
+        return False
+    if type(policy).get_child_watcher is not _standard._UnixDefaultEventLoopPolicy.get_child_watcher:
+        return True
+    watcher = policy._watcher
+    return watcher is not None and type(watcher) not in _SETTABLE_DEFAULTS
 
 
 class ReadPipeTransport(_StandardReadPipe):  # type: ignore[misc]
