@@ -15,9 +15,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from threefold._pool.errors import InitializerFailed, TaskTimeout, WorkerDied
     from threefold._threefold import Wait, __version__
+    from threefold.asyncio import EventLoop
 
 __all__ = [
     "Error",
+    "EventLoop",
     "InitializerFailed",
     "OwnerDied",
     "TaskTimeout",
@@ -31,7 +33,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load the engine for the names that are its own, and the errors of pools."""
+    """Load the engine for the names that are its own, the errors of pools, and the event loop."""
     if name in ("Wait", "__version__"):
         from threefold import _threefold
 
@@ -40,4 +42,8 @@ def __getattr__(name: str) -> object:
         from threefold._pool import errors
 
         return getattr(errors, name)
+    if name == "EventLoop":
+        from threefold.asyncio import EventLoop
+
+        return EventLoop
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
