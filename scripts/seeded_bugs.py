@@ -17,7 +17,6 @@ PATCHES = steps.ROOT / "tests" / "models" / "seeded"
 # A fixed place below the models' target folder, so that only what a patch touches is compiled anew.
 TREE = Path(steps.LOOM["CARGO_TARGET_DIR"]) / "seeded-bugs"
 COPIED = ("Cargo.toml", "Cargo.lock", "crates", "binding")
-TESTS = [steps.CARGO, "test", "--release", *steps.MODELS]
 # What says that a model failed: the first panic, which loom raises for a deadlock, too, or the limit's last words.
 FAILURE = re.compile(r"^thread '(?P<panicked>[^']+)' .*panicked|^(?P<late>\S+) took longer")
 
@@ -52,6 +51,16 @@ class Patch:
     def sentence(self) -> str:
         """What is wrong with it applied."""
         return self.path.read_text().partition("\n")[0]
+
+    @property
+    def models(self) -> list[str]:
+        """The arguments of cargo for the models that can notice it: of its own crate, and of those that build on that."""
+        mine = {
+            name for name in steps.MODELLED if any(touched.startswith(f"crates/{name}/") for touched in self.touched)
+        }
+        if "wait" in mine or not mine:
+            return steps.MODELS
+        return [f"--package=threefold-{name.replace('_', '-')}" for name in sorted(mine)] + ["--test", "loom"]
 
     @property
     def touched(self) -> list[str]:
@@ -95,29 +104,37 @@ def apply(patch: Patch) -> None:
         raise SeededBugError(f"the patch no longer applies: {applied.stderr.strip()}")
 
 
-def build() -> None:
+def build(models: list[str]) -> None:
     """Compile the models of the copy.
+
+    Args:
+        models: the arguments of cargo that choose them.
 
     Raises:
         SeededBugError: where they do not compile, which is not the kind of bug that is looked for.
     """
     built = subprocess.run(
-        [*TESTS, "--no-run"], cwd=TREE, env=os.environ | steps.LOOM, stderr=subprocess.PIPE, text=True
+        [steps.CARGO, "test", "--release", *models, "--no-run"],
+        cwd=TREE,
+        env=os.environ | steps.LOOM,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     if built.returncode:
         errors = [line for line in built.stderr.splitlines() if line.startswith("error")]
         raise SeededBugError(f"the models do not compile: {errors[0] if errors else built.stderr[-400:]}")
 
 
-def run_models(limit_s: float) -> Finding:
+def run_models(models: list[str], limit_s: float) -> Finding:
     """Run the models of the copy until one fails.
 
     Args:
+        models: the arguments of cargo that choose them.
         limit_s: how long they may take together, in seconds; a model that hangs has failed.
     """
     start = time.monotonic()
     process = subprocess.Popen(
-        ["timeout", "--kill-after=5", str(limit_s), *TESTS, "--", "--nocapture"],
+        ["timeout", "--kill-after=5", str(limit_s), steps.CARGO, "test", "--release", *models, "--", "--nocapture"],
         cwd=TREE,
         env=os.environ | steps.LOOM | {"RUST_BACKTRACE": "0"},
         stdout=subprocess.PIPE,
@@ -159,8 +176,9 @@ def look_at(patch: Patch | None, limit_s: float) -> Finding:
     try:
         if patch:
             apply(patch)
-        build()
-        finding = run_models(limit_s)
+        models = patch.models if patch else steps.MODELS
+        build(models)
+        finding = run_models(models, limit_s)
     finally:
         if patch:
             restore(patch)
@@ -172,6 +190,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("bug", nargs="*", help="bugs to plant (default: all)")
     parser.add_argument("--limit", type=float, default=120.0, metavar="SECONDS", help="time for the models of one bug")
+    parser.add_argument("--bugs-only", action="store_true", help="do not look at the crates as they are first")
     arguments = parser.parse_args()
     known = [Patch(path) for path in sorted(PATCHES.glob("*.patch"))]
     if unknown := set(arguments.bug) - {patch.name for patch in known}:
@@ -179,7 +198,7 @@ def main() -> int:
     chosen = [patch for patch in known if not arguments.bug or patch.name in arguments.bug]
     copy_project()
     wrong, found_count = 0, 0
-    for patch in [None, *chosen]:
+    for patch in [*([] if arguments.bugs_only else [None]), *chosen]:
         name = patch.name if patch else "(none)"
         try:
             finding = look_at(patch, arguments.limit)
