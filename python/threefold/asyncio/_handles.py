@@ -89,7 +89,22 @@ class CompleteCalls:
         return handle
 
     create_future = asyncio.BaseEventLoop.create_future
-    create_task: Any = asyncio.BaseEventLoop.create_task
+    if (3, 12) <= sys.version_info < (3, 13, 3):
+
+        def create_task(self: Any, coro: Any, **keywords: Any) -> Any:
+            """Make a task; `eager_start` is passed on to it, as later Pythons do."""
+            task: Any
+            if "eager_start" in keywords and self.get_task_factory() is None:
+                self._check_closed()
+                task = asyncio.Task(coro, loop=self, **keywords)
+            else:
+                task = asyncio.BaseEventLoop.create_task(self, coro, **keywords)
+            if getattr(task, "_source_traceback", None):
+                del task._source_traceback[-1]
+            return task
+
+    else:
+        create_task: Any = asyncio.BaseEventLoop.create_task
     get_debug = asyncio.BaseEventLoop.get_debug
 
     sock_recv = asyncio.SelectorEventLoop.sock_recv

@@ -27,6 +27,8 @@ class StreamTransport(transports._FlowControlMixin):
 
     Differs from the standard library:
         Bytes that do not fit into the socket are copied if they are not `bytes`: their owner may change them at once.
+        A protocol is a buffered one, too, if it has `get_buffer` and no `data_received`, whatever its class.
+        Every TCP socket has TCP_NODELAY, also one that was made without naming its protocol.
 
     Source: CPython Lib/asyncio/selector_events.py, _SelectorSocketTransport
     """
@@ -74,8 +76,7 @@ class StreamTransport(transports._FlowControlMixin):
         if server is not None:
             server._attach(self) if _SERVER_KNOWS_TRANSPORTS else server._attach()
         loop._transports[self._sock_fd] = self
-        # Small writes go out without waiting for an acknowledgement.
-        _standard_loops._set_nodelay(sock)
+        _send_at_once(sock)
         loop.call_soon(protocol.connection_made, self)
         loop.call_soon(self._core.begin_reading, self)
         if waiter is not None:
@@ -134,7 +135,7 @@ class StreamTransport(transports._FlowControlMixin):
         if reader is not None:
             self._core.set_reader(protocol, protocol._stream_reader_wr, reader.__dict__)
         else:
-            self._core.set_protocol(protocol, isinstance(protocol, protocols.BufferedProtocol))
+            self._core.set_protocol(protocol, _is_buffered(protocol))
 
     def get_protocol(self) -> Any:
         """Return who hears of what arrives."""
@@ -282,6 +283,21 @@ class StreamTransport(transports._FlowControlMixin):
 
     def _warn_of_late_writes(self) -> None:
         logger.warning("socket.send() raised exception.")
+
+
+def _is_buffered(protocol: Any) -> bool:
+    """Whether a protocol brings its own memory; one that has the methods of both kinds says what it is by its class."""
+    if isinstance(protocol, protocols.BufferedProtocol):
+        return True
+    return not hasattr(protocol, "data_received") and hasattr(protocol, "get_buffer")
+
+
+def _send_at_once(sock: socket.socket) -> None:
+    """Let small writes to a TCP connection go out without waiting for an acknowledgement."""
+    is_internet = sock.family == socket.AF_INET or sock.family == socket.AF_INET6
+    # A socket that the program has made mostly says 0 for its protocol.
+    if is_internet and sock.type == socket.SOCK_STREAM and sock.proto in (0, socket.IPPROTO_TCP):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _name_of(get: Callable[[], Any]) -> Any:
