@@ -150,11 +150,18 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
     # Connections.
 
     def _make_socket_transport(
-        self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
+        self,
+        sock: Any,
+        protocol: Any,
+        waiter: Any = None,
+        *,
+        extra: Any = None,
+        server: Any = None,
+        context: Context | None = None,
     ) -> StreamTransport:
         self._ensure_fd_no_transport(sock)
         _streams.adopt(protocol)
-        return StreamTransport(self, sock, protocol, waiter, extra, server)
+        return StreamTransport(self, sock, protocol, waiter, extra, server, context)
 
     def _make_ssl_transport(
         self,
@@ -169,6 +176,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         server: Any = None,
         ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        context: Context | None = None,
     ) -> Any:
         self._ensure_fd_no_transport(rawsock)
         _streams.adopt(protocol)
@@ -182,7 +190,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
             ssl_handshake_timeout=ssl_handshake_timeout,  # type: ignore[arg-type] # not only whole seconds
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server)
+        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, context=context)
         return ssl_protocol._app_transport
 
     def _make_datagram_transport(
@@ -228,11 +236,15 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
 
     # Descriptors.
 
-    def _add_reader(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
-        return self._listen(fd, False, callback, args)
+    def _add_reader(
+        self, fd: Any, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Handle:
+        return self._listen(fd, False, callback, args, context)
 
-    def _add_writer(self, fd: Any, callback: Callable[..., object], *args: Any) -> Handle:
-        return self._listen(fd, True, callback, args)
+    def _add_writer(
+        self, fd: Any, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Handle:
+        return self._listen(fd, True, callback, args, context)
 
     def _remove_reader(self, fd: Any) -> bool:
         return self._ignore(fd, False)
@@ -240,9 +252,11 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
     def _remove_writer(self, fd: Any) -> bool:
         return self._ignore(fd, True)
 
-    def _listen(self, fd: Any, is_writer: bool, callback: Callable[..., object], args: tuple[Any, ...]) -> Handle:
+    def _listen(
+        self, fd: Any, is_writer: bool, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> Handle:
         self._check_closed()
-        handle = Handle(callback, args, self, None)
+        handle = Handle(callback, args, self, context)
         previous = self._watch(_descriptor_of(fd), is_writer, handle)
         if previous is not None:
             previous.cancel()

@@ -93,13 +93,15 @@ class CompleteCalls:
 
         def create_task(self: Any, coro: Any, **keywords: Any) -> Any:
             """Make a task; `eager_start` is passed on to it, as later Pythons do."""
+            if self.get_task_factory() is not None:
+                return asyncio.BaseEventLoop.create_task(self, coro, **keywords)
             task: Any
-            if "eager_start" in keywords and self.get_task_factory() is None:
+            if "eager_start" in keywords:
                 self._check_closed()
                 task = asyncio.Task(coro, loop=self, **keywords)
             else:
                 task = asyncio.BaseEventLoop.create_task(self, coro, **keywords)
-            if getattr(task, "_source_traceback", None):
+            if task._source_traceback:
                 del task._source_traceback[-1]
             return task
 

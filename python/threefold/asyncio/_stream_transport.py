@@ -6,6 +6,7 @@ import warnings
 from asyncio import base_events, constants, futures, protocols, transports, trsock
 from asyncio.log import logger
 from collections.abc import Callable
+from contextvars import Context, copy_context
 from typing import Any
 
 from threefold import _threefold
@@ -29,11 +30,13 @@ class StreamTransport(transports._FlowControlMixin):
         Bytes that do not fit into the socket are copied if they are not `bytes`: their owner may change them at once.
         A protocol is a buffered one, too, if it has `get_buffer` and no `data_received`, whatever its class.
         Every TCP socket has TCP_NODELAY, also one that was made without naming its protocol.
+        All that the protocol hears, it hears in the connection's context, and not in that of the caller of `write`,
+        `resume_reading` or `close`.
 
     Source: CPython Lib/asyncio/selector_events.py, _SelectorSocketTransport
     """
 
-    __slots__ = ("__dict__", "__weakref__", "_core", "_empty_waiter", "_server", "_sock", "_sock_fd")
+    __slots__ = ("__dict__", "__weakref__", "_context", "_core", "_empty_waiter", "_server", "_sock", "_sock_fd")
 
     _extra: dict[str, Any]
     _loop: Any
@@ -49,6 +52,7 @@ class StreamTransport(transports._FlowControlMixin):
         waiter: Any = None,
         extra: dict[str, Any] | None = None,
         server: Any = None,
+        context: Context | None = None,
     ) -> None:
         """Take over a connected socket; the protocol hears of it in the loop's next turn.
 
@@ -59,6 +63,7 @@ class StreamTransport(transports._FlowControlMixin):
             waiter: a future that gets its result when the protocol has heard of the connection.
             extra: what `get_extra_info` returns in addition.
             server: the server that has accepted the connection.
+            context: in which everything is called; None for the one in which it is asked for.
         """
         transports.Transport.__init__(self, extra)
         information = self._extra
@@ -68,7 +73,9 @@ class StreamTransport(transports._FlowControlMixin):
             information["peername"] = _name_of(sock.getpeername)
         self._loop = loop
         self._sock_fd = sock.fileno()
-        self._core = _threefold.StreamCore(loop, self._sock_fd)
+        # What the protocol is told on behalf of a caller, it hears in its own context all the same.
+        self._context = copy_context() if context is None else context
+        self._core = _threefold.StreamCore(loop, self._sock_fd, self._context)
         self._sock: Any = sock
         self._empty_waiter: Any = None
         self.set_protocol(protocol)
@@ -77,10 +84,10 @@ class StreamTransport(transports._FlowControlMixin):
             server._attach(self) if _SERVER_KNOWS_TRANSPORTS else server._attach()
         loop._transports[self._sock_fd] = self
         _send_at_once(sock)
-        loop.call_soon(protocol.connection_made, self)
-        loop.call_soon(self._core.begin_reading, self)
+        loop.call_soon(protocol.connection_made, self, context=context)
+        loop.call_soon(self._core.begin_reading, self, context=context)
         if waiter is not None:
-            loop.call_soon(_standard_futures._set_result_unless_cancelled, waiter, None)
+            loop.call_soon(_standard_futures._set_result_unless_cancelled, waiter, None, context=context)
 
     def __repr__(self) -> str:
         """Return the transport's state."""
@@ -144,7 +151,7 @@ class StreamTransport(transports._FlowControlMixin):
     def close(self) -> None:
         """Close the connection when what is queued has gone out."""
         if self._core.close():
-            self._loop.call_soon(self._call_connection_lost, None)
+            self._loop.call_soon(self._call_connection_lost, None, context=self._context)
 
     def abort(self) -> None:
         """Close the connection at once; what is queued is lost."""
@@ -187,7 +194,8 @@ class StreamTransport(transports._FlowControlMixin):
     def _tell_protocol(self, method: str) -> None:
         protocol = self._core.protocol
         try:
-            getattr(protocol, method)()
+            # A copy: the caller may be inside.
+            self._context.copy().run(getattr(protocol, method))
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 - reported, whatever it is
@@ -216,7 +224,7 @@ class StreamTransport(transports._FlowControlMixin):
         if self._empty_waiter is not None and not self._empty_waiter.done():
             self._empty_waiter.set_result(None)
         if self._core.finish():
-            self._call_connection_lost(None)
+            self._context.copy().run(self._call_connection_lost, None)
         elif self._core.has_ended and not self._core.is_lost:
             self._sock.shutdown(socket.SHUT_WR)
 
@@ -236,7 +244,7 @@ class StreamTransport(transports._FlowControlMixin):
 
     def _force_close(self, exc: BaseException | None) -> None:
         if self._core.abort():
-            self._loop.call_soon(self._call_connection_lost, exc)
+            self._loop.call_soon(self._call_connection_lost, exc, context=self._context)
 
     def _call_connection_lost(self, exc: BaseException | None) -> None:
         try:

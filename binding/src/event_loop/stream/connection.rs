@@ -31,6 +31,8 @@ pub(super) struct StreamCore {
     constructed: Constructed,
     pub(super) descriptor: RawFd,
     pub(super) event_loop: Py<EventLoopCore>,
+    /// The context of everything that the protocol hears, where the standard library gives a connection one (3.15).
+    context: Option<Py<PyAny>>,
     pub(super) state: Latch<State>,
 }
 
@@ -48,7 +50,8 @@ pub(super) struct State {
 #[pymethods]
 impl StreamCore {
     #[new]
-    fn new(event_loop: Py<EventLoopCore>, descriptor: RawFd) -> Self {
+    #[pyo3(signature = (event_loop, descriptor, context=None))]
+    fn new(event_loop: Py<EventLoopCore>, descriptor: RawFd, context: Option<Py<PyAny>>) -> Self {
         let state = State {
             stream: Stream::default(),
             protocol: None,
@@ -56,7 +59,7 @@ impl StreamCore {
             expected_bytes: 0,
             read: None,
         };
-        Self { constructed: Constructed::YES, descriptor, event_loop, state: Latch::new(state) }
+        Self { constructed: Constructed::YES, descriptor, event_loop, context, state: Latch::new(state) }
     }
 
     /// Sets who hears of what arrives; `None` at the end.
@@ -183,6 +186,7 @@ impl StreamCore {
             return Ok(());
         }
         visit.call(&self.event_loop)?;
+        visit.call(&self.context)?;
         let state = self.state.close();
         visit.call(&state.protocol)?;
         state.receiver.traverse(&visit)
@@ -224,7 +228,7 @@ impl Backing for StreamCore {
     }
 }
 
-/// What hears of one side of the connection's socket, in the context in which that began.
+/// What hears of one side of the connection's socket, in the connection's context or the one in which that began.
 struct Ear {
     transport: Py<PyAny>,
     core: Py<StreamCore>,
@@ -264,7 +268,10 @@ pub(super) fn listen(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>,
     if event_loop.is_closed() {
         return Err(PyRuntimeError::new_err("Event loop is closed"));
     }
-    let context = contexts::copy_current(core.py())?;
+    let context = match &core.get().context {
+        Some(context) => context.clone_ref(core.py()),
+        None => contexts::copy_current(core.py())?,
+    };
     let ear = Arc::new(Ear { transport: transport.clone().unbind(), core: core.clone().unbind(), context });
     let previous = event_loop.watch.close().set(core.get().descriptor, side, Hearer::Native(ear))?;
     drop(previous);
