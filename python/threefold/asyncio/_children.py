@@ -28,15 +28,19 @@ def _has_pidfds() -> bool:
 _HAS_PIDFDS = _has_pidfds()
 
 
-def are_ours() -> bool:
-    """Whether the engine watches children: not if the program has set a watcher that does more than the default ones."""
-    return _HAS_PIDFDS and not _has_watcher_of_its_own()
+def are_ours(loop: Any) -> bool:
+    """Whether the engine watches a loop's children: not if the program has set a watcher that does more than the default.
+
+    Args:
+        loop: an event loop of ours.
+    """
+    return _HAS_PIDFDS and not _has_watcher_of_its_own(loop)
 
 
 if hasattr(unix_events, "ThreadedChildWatcher"):
     _DEFAULT_WATCHERS = (unix_events.ThreadedChildWatcher, unix_events.PidfdChildWatcher)
 
-    def _has_watcher_of_its_own() -> bool:
+    def _has_watcher_of_its_own(_loop: Any) -> bool:
         policy: Any = events._event_loop_policy  # type: ignore[attr-defined]
         if policy is None:
             return False
@@ -47,8 +51,8 @@ if hasattr(unix_events, "ThreadedChildWatcher"):
 
 else:
 
-    def _has_watcher_of_its_own() -> bool:
-        return False
+    def _has_watcher_of_its_own(loop: Any) -> bool:
+        return type(loop._watcher) is not _standard._PidfdChildWatcher
 
 
 class ReadPipeTransport(_StandardReadPipe):  # type: ignore[misc]
@@ -83,7 +87,7 @@ class Children:
         try:
             descriptor = os.pidfd_open(pid)
         except ProcessLookupError:
-            self._loop.call_soon(transport._process_exited, _return_code(transport))
+            self._loop.call_soon(_publish_end, transport)
             return
         except OSError:
             # No descriptor is left: a thread can still wait.
@@ -97,13 +101,18 @@ class Children:
         self._loop._remove_reader(descriptor)
         os.close(descriptor)
         # What the pipes have brought until now comes first.
-        self._loop.call_soon(transport._process_exited, _return_code(transport))
+        self._loop.call_soon(_publish_end, transport)
 
     def close(self) -> None:
         """Watch no child any more; the standard library reaps those that were given up."""
         while self._transports:
             descriptor, _transport = self._transports.popitem()
             os.close(descriptor)
+
+
+def _publish_end(transport: Any) -> None:
+    """Reap a child and tell its transport, in one step: until then its number is nobody else's, and may be signalled."""
+    transport._process_exited(_return_code(transport))
 
 
 def _return_code(transport: Any) -> int:

@@ -213,7 +213,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         extra: Any = None,
         **kwargs: Any,
     ) -> Any:
-        if not _children.are_ours():
+        if not _children.are_ours(self):
             return await super()._make_subprocess_transport(
                 protocol, args, shell, stdin, stdout, stderr, bufsize, extra=extra, **kwargs
             )

@@ -41,6 +41,8 @@ if sys.version_info >= (3, 14):
 else:
     ThreadSafeHandle = Handle
 
+_THREADSAFE_DEPTH = 1 if ThreadSafeHandle is Handle else 2
+
 
 class CompleteCalls:
     """The methods of an event loop for what the engine's own leave to them: debug mode, a closed loop, odd arguments."""
@@ -84,7 +86,8 @@ class CompleteCalls:
             self._check_callback(callback, "call_soon_threadsafe")
         handle: Any = ThreadSafeHandle(callback, args, self, context)
         if handle._source_traceback:
-            del handle._source_traceback[-1]
+            # This line, and where the class has a constructor of its own, that one's.
+            del handle._source_traceback[-_THREADSAFE_DEPTH:]
         self._take_threadsafe(handle)
         return handle
 
