@@ -82,4 +82,5 @@ def _text(text: Any) -> Any:
         ("DatagramTransport", "_SelectorDatagramTransport"),
     ):
         text = re.sub(rf"\b{standard}\b", ours, text)
+    text = re.sub(r"/[\w/.-]+\.py", "FILE", text)
     return re.sub(r"\d+", "N", text)

@@ -133,7 +133,7 @@ CLOSED = {
     "create_connection": lambda loop, _: loop.create_connection(protocol, "127.0.0.1", 9),
     "create_connection of a socket": lambda loop, sock: loop.create_connection(protocol, sock=sock.dup()),
     "create_server": lambda loop, _: loop.create_server(protocol, "127.0.0.1", 0),
-    "create_unix_server": lambda loop, _: loop.create_unix_server(protocol, b"\0threefold-nobody"),
+    "create_unix_server": lambda loop, _: loop.create_unix_server(protocol, b"\0threefold" + os.urandom(8)),
     "create_datagram_endpoint": lambda loop, _: loop.create_datagram_endpoint(protocol, ("127.0.0.1", 0)),
     "connect_accepted_socket": lambda loop, sock: loop.connect_accepted_socket(protocol, sock.dup()),
     "connect_read_pipe": lambda loop, sock: loop.connect_read_pipe(protocol, sock.dup()),
@@ -195,7 +195,7 @@ CALLS = {
     "add_signal_handler from another thread": in_thread(lambda loop: loop.add_signal_handler(signal.SIGUSR1, print)),
     "remove_signal_handler of none": lambda loop: loop.remove_signal_handler(signal.SIGUSR1),
     "remove_signal_handler of no signal": lambda loop: loop.remove_signal_handler(1000),
-    "run_in_executor of a coroutine function": lambda loop: loop.run_in_executor(None, nothing),
+    "run_in_executor of a coroutine function": then_turn(lambda loop: loop.run_in_executor(None, nothing)),
     "run_in_executor of None": lambda loop: loop.run_in_executor(None, None),
     "run_in_executor after its end": lambda loop: (
         loop.run_until_complete(loop.shutdown_default_executor()),

@@ -121,4 +121,8 @@ class CompleteCalls:
     sock_accept = asyncio.SelectorEventLoop.sock_accept
 
 
+# A call with missing arguments names the method of the standard library's loop.
+for _method in (CompleteCalls.call_later, CompleteCalls.call_at, CompleteCalls.call_soon_threadsafe):
+    _method.__qualname__ = f"BaseEventLoop.{_method.__name__}"
+
 install_handles(Handle, TimerHandle, ThreadSafeHandle, CompleteCalls)

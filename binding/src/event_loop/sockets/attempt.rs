@@ -210,17 +210,15 @@ impl<'py> Place<'_, 'py> {
         outcome
     }
 
-    fn call(&self, method: &str, arguments: impl pyo3::call::PyCallArgs<'py>) -> Outcome {
-        match self.socket.call_method1(method, arguments) {
-            Ok(value) => Outcome::Done(Ok(value.unbind())),
-            Err(error)
-                if error.is_instance_of::<PyBlockingIOError>(self.py)
-                    || error.is_instance_of::<PyInterruptedError>(self.py) =>
-            {
-                // Which side it was is the caller's knowledge; both are only hints.
-                Outcome::MustWait
+    fn call(&self, method: &str, arguments: impl pyo3::call::PyCallArgs<'py> + Clone) -> Outcome {
+        loop {
+            match self.socket.call_method1(method, arguments.clone()) {
+                Ok(value) => return Outcome::Done(Ok(value.unbind())),
+                Err(error) if error.is_instance_of::<PyBlockingIOError>(self.py) => return Outcome::MustWait,
+                // A handler of a signal has raised it: that says nothing of the socket.
+                Err(error) if error.is_instance_of::<PyInterruptedError>(self.py) => {}
+                Err(error) => return Outcome::Done(Err(error)),
             }
-            Err(error) => Outcome::Done(Err(error)),
         }
     }
 }

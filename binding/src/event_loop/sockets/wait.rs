@@ -15,7 +15,7 @@ use threefold_wait::Latch;
 
 use super::super::hearer::Hearer;
 use super::super::state::EventLoopCore;
-use super::attempt::{Attempt, Outcome, Place, descriptor_of};
+use super::attempt::{Attempt, Outcome, Place, descriptor_of, os_error};
 use super::known::Kind;
 use crate::convert::Constructed;
 use crate::ffi::{self, Awaitable};
@@ -128,7 +128,7 @@ impl Request {
         } else {
             event_loop.call_method0(intern!(py, "_check_closed"))?;
             event_loop.call_method1(intern!(py, "_ensure_fd_no_transport"), (descriptor,))?;
-            core.sockets.remember(descriptor, self.socket.bind(py))?
+            Kind::of(self.socket.bind(py))?
         };
         let future = event_loop.call_method0(intern!(py, "create_future"))?;
         let hearer = Hearer::Future(future.clone().unbind());
@@ -139,7 +139,10 @@ impl Request {
             watch.set(descriptor, side, hearer)
         };
         drop(watch);
-        let previous = previous?;
+        let previous = previous.map_err(|error| os_error(&error))?;
+        if registered.is_none() {
+            core.sockets.remember(descriptor, self.socket.bind(py), kind)?;
+        }
         if let Some(Hearer::Handle(handle)) = previous {
             handle.call_method0(py, intern!(py, "cancel"))?;
         }
