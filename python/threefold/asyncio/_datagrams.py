@@ -37,7 +37,7 @@ class DatagramTransport(_StandardTransport, transports.DatagramTransport):  # ty
     Source: CPython Lib/asyncio/selector_events.py, _SelectorDatagramTransport
     """
 
-    __slots__ = ("_context", "_end", "_takes_batches")
+    __slots__ = ("_end", "_protocol_context", "_takes_batches")
 
     _end: _threefold.DatagramEnd
 
@@ -45,7 +45,7 @@ class DatagramTransport(_StandardTransport, transports.DatagramTransport):  # ty
         """Serve a socket, as the standard library's transport does."""
         # Until the socket is known: `set_protocol` is called before.
         self._end = None  # type: ignore[assignment]
-        self._context = contextvars.copy_context()
+        self._protocol_context = contextvars.copy_context()
         super().__init__(loop, sock, protocol, address, waiter, extra)  # type: ignore[call-arg]
         is_connected = bool(self._extra["peername"])
         if not is_connected and self._extra["peername"] is not None:
@@ -116,12 +116,12 @@ class DatagramTransport(_StandardTransport, transports.DatagramTransport):  # ty
 
     def close(self) -> None:
         """Close the transport when what is queued has been sent."""
-        self._context.copy().run(super().close)
+        self._protocol_context.copy().run(super().close)
         self._end.pause()
         self._end.set_open(False)
 
     def _force_close(self, exc: BaseException | None) -> None:
-        self._context.copy().run(super()._force_close, exc)
+        self._protocol_context.copy().run(super()._force_close, exc)
         self._end.pause()
         self._end.set_open(False)
 

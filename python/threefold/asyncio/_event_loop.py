@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import selectors
+import socket
 import weakref
 from asyncio import constants, format_helpers, sslproto, unix_events
 from asyncio.log import logger
@@ -204,6 +205,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
     def _make_datagram_transport(
         self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
     ) -> DatagramTransport:
+        self._ensure_fd_no_transport(sock)
         return DatagramTransport(self, sock, protocol, address, waiter, extra)
 
     def _make_read_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
@@ -241,6 +243,20 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
             await transport._wait()
             raise
         return transport
+
+    async def sock_connect(self, sock: Any, address: Any) -> Any:
+        """Connect a socket; one that is closed meanwhile stays open until that is done.
+
+        Source: CPython Lib/asyncio/selector_events.py
+        """
+        if type(sock) is not socket.socket:
+            return await super().sock_connect(sock, address)
+        # As a file of `makefile` keeps its socket open.
+        sock._io_refs += 1  # type: ignore[attr-defined]
+        try:
+            return await super().sock_connect(sock, address)
+        finally:
+            sock._decref_socketios()  # type: ignore[attr-defined]
 
     # Descriptors.
 

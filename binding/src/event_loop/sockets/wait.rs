@@ -47,6 +47,8 @@ struct Waiting {
     descriptor: RawFd,
     side: Side,
     future: Py<PyAny>,
+    /// Whether the socket is kept open meanwhile, should somebody close it.
+    is_held: bool,
 }
 
 type Step = PyResult<Result<Py<PyAny>, Py<PyAny>>>;
@@ -61,16 +63,21 @@ impl SocketWait {
     /// One step: `Ok(Ok(future))` to be yielded, `Ok(Err(value))` when it is over.
     fn go_on(&self, py: Python<'_>) -> Step {
         let progress = std::mem::replace(&mut *self.progress.close(), Progress::Stepping);
-        let mut request = match progress {
-            Progress::New(request) => request,
+        let (mut request, is_held) = match progress {
+            Progress::New(request) => (request, false),
             Progress::Waiting(request, waiting) => {
-                request.withdraw(py, &waiting);
-                request
+                request.withdraw(&waiting);
+                (request, waiting.is_held)
             }
             Progress::Stepping => return Err(PyValueError::new_err("coroutine already executing")),
             Progress::Over => return self.refuse(),
         };
-        match request.step(py) {
+        let stepped = request.step(py);
+        if is_held {
+            // Not before: the attempt is made on the socket that was waited for, even if it was closed meanwhile.
+            release(request.socket.bind(py));
+        }
+        match stepped {
             Ok(Ok(waiting)) => {
                 let future = waiting.future.clone_ref(py);
                 *self.progress.close() = Progress::Waiting(request, waiting);
@@ -96,7 +103,10 @@ impl SocketWait {
     fn give_up(&self, py: Python<'_>) -> bool {
         let progress = std::mem::replace(&mut *self.progress.close(), Progress::Over);
         if let Progress::Waiting(request, waiting) = &progress {
-            request.withdraw(py, waiting);
+            request.withdraw(waiting);
+            if waiting.is_held {
+                release(request.socket.bind(py));
+            }
         }
         matches!(progress, Progress::New(_))
     }
@@ -147,11 +157,16 @@ impl Request {
             handle.call_method0(py, intern!(py, "cancel"))?;
         }
         future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
-        Ok(Waiting { descriptor, side, future: future.unbind() })
+        // A listening socket that is closed gives its port back at once, and who waits for a datagram waits for any.
+        let is_held = !matches!(self.attempt, Attempt::Accept | Attempt::Call(..));
+        if is_held {
+            hold(self.socket.bind(py))?;
+        }
+        Ok(Waiting { descriptor, side, future: future.unbind(), is_held })
     }
 
     /// Leaves the watch, unless it was told already or somebody else hears of the socket now.
-    fn withdraw(&self, _py: Python<'_>, waiting: &Waiting) {
+    fn withdraw(&self, waiting: &Waiting) {
         let mut watch = self.event_loop.get().watch.close();
         let is_ours = matches!(
             watch.present(waiting.descriptor, waiting.side),
@@ -160,6 +175,29 @@ impl Request {
         let previous = if is_ours { watch.clear(waiting.descriptor, waiting.side) } else { None };
         drop(watch);
         drop(previous);
+    }
+}
+
+/// Keeps a socket open, as a file of its `makefile` does.
+fn hold(socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    let name = intern!(socket.py(), "_io_refs");
+    let count: i64 = socket.getattr(name)?.extract()?;
+    socket.setattr(name, count + 1)
+}
+
+/// Lets a socket go; if it was closed while it was held, it is closed now.
+fn release(socket: &Bound<'_, PyAny>) {
+    let py = socket.py();
+    let name = intern!(py, "_io_refs");
+    let closed = socket.getattr(name).and_then(|count| count.extract::<i64>()).and_then(|count| {
+        socket.setattr(name, count - 1)?;
+        if socket.getattr(intern!(py, "_closed"))?.is_truthy()? {
+            socket.call_method0(intern!(py, "close"))?;
+        }
+        Ok(())
+    });
+    if let Err(error) = closed {
+        error.write_unraisable(py, Some(socket));
     }
 }
 
