@@ -162,7 +162,9 @@ CALLS = {
     "sock_recvfrom_into bytes": with_pair(lambda loop, sock: loop.sock_recvfrom_into(sock, b"xx")),
     "sock_sendall of a text": with_pair(lambda loop, sock: loop.sock_sendall(sock, "text")),
     "sock_sendall of None": with_pair(lambda loop, sock: loop.sock_sendall(sock, None)),
-    "sock_sendall of every second byte": with_pair(lambda loop, sock: loop.sock_sendall(sock, memoryview(b"abcd")[::2])),
+    "sock_sendall of every second byte": with_pair(
+        lambda loop, sock: loop.sock_sendall(sock, memoryview(b"abcd")[::2])
+    ),
     "sock_sendto of a text": with_pair(lambda loop, sock: loop.sock_sendto(sock, "text", ("127.0.0.1", 9))),
     "sock_sendto to nowhere": with_pair(lambda loop, sock: loop.sock_sendto(sock, b"x", "nowhere\0" * 40)),
     "sock_accept of what does not listen": with_pair(lambda loop, sock: loop.sock_accept(sock)),
@@ -178,7 +180,9 @@ CALLS = {
     "writelines of None": with_transport(lambda transport: transport.writelines(None)),
     "write_eof twice": with_transport(lambda transport: (transport.write_eof(), transport.write_eof())),
     "write after write_eof": with_transport(lambda transport: (transport.write_eof(), transport.write(b"x"))),
-    "writelines after write_eof": with_transport(lambda transport: (transport.write_eof(), transport.writelines([b"x"]))),
+    "writelines after write_eof": with_transport(
+        lambda transport: (transport.write_eof(), transport.writelines([b"x"]))
+    ),
     "write after abort": with_transport(lambda transport: (transport.abort(), transport.write(b"x"))),
     "close twice": with_transport(lambda transport: (transport.close(), transport.close(), transport.is_closing())),
     "pause after close": with_transport(lambda transport: (transport.close(), transport.pause_reading())),
@@ -200,7 +204,9 @@ CALLS = {
     "connect a socket for datagrams": plain(lambda loop, it: loop.create_connection(asyncio.Protocol, sock=it["udp"])),
     "connect with a bad context": connect(host="127.0.0.1", port=9, ssl="yes"),
     "connect with a name and no TLS": connect(host="127.0.0.1", port=9, server_hostname="x"),
-    "connect with TLS and no name": plain(lambda loop, it: loop.create_connection(asyncio.Protocol, sock=it["tcp"], ssl=True)),
+    "connect with TLS and no name": plain(
+        lambda loop, it: loop.create_connection(asyncio.Protocol, sock=it["tcp"], ssl=True)
+    ),
     "connect with a handshake's limit and no TLS": connect(host="127.0.0.1", port=9, ssl_handshake_timeout=1),
     "connect with a shutdown's limit and no TLS": connect(host="127.0.0.1", port=9, ssl_shutdown_timeout=1),
     "connect to a port that is none": connect(host="127.0.0.1", port=1 << 20),
@@ -215,9 +221,13 @@ CALLS = {
     "serve a socket for datagrams": plain(lambda loop, it: loop.create_server(asyncio.Protocol, sock=it["udp"])),
     "serve an address of others": serve(host="192.0.2.1", port=0),
     "serve with a handshake's limit and no TLS": serve(host="127.0.0.1", port=0, ssl_handshake_timeout=1),
-    "serve a path that is not there": plain(lambda loop, _: loop.create_unix_server(asyncio.Protocol, "/no/such/folder/x")),
+    "serve a path that is not there": plain(
+        lambda loop, _: loop.create_unix_server(asyncio.Protocol, "/no/such/folder/x")
+    ),
     "serve no path": plain(lambda loop, _: loop.create_unix_server(asyncio.Protocol)),
-    "connect to a path that is not there": plain(lambda loop, _: loop.create_unix_connection(asyncio.Protocol, "/no/such")),
+    "connect to a path that is not there": plain(
+        lambda loop, _: loop.create_unix_connection(asyncio.Protocol, "/no/such")
+    ),
     "connect to no path": plain(lambda loop, _: loop.create_unix_connection(asyncio.Protocol)),
     "connect a path and a socket": plain(
         lambda loop, it: loop.create_unix_connection(asyncio.Protocol, "/no/such", sock=it["tcp"])
@@ -225,7 +235,9 @@ CALLS = {
     "connect a path by a socket of another family": plain(
         lambda loop, it: loop.create_unix_connection(asyncio.Protocol, sock=it["tcp"])
     ),
-    "take a socket that is for datagrams": plain(lambda loop, it: loop.connect_accepted_socket(asyncio.Protocol, it["udp"])),
+    "take a socket that is for datagrams": plain(
+        lambda loop, it: loop.connect_accepted_socket(asyncio.Protocol, it["udp"])
+    ),
     "datagrams of no address": endpoint(),
     "datagrams of another family": endpoint(local_addr=("::1", 0), family=socket.AF_INET),
     "datagrams of a socket and an address": plain(
@@ -236,7 +248,9 @@ CALLS = {
     ),
     "datagrams to an address that is none": endpoint(remote_addr="nowhere"),
     "a pipe that is a file": plain(lambda loop, it: loop.connect_read_pipe(asyncio.Protocol, it["file"])),
-    "a pipe to write to that is a file": plain(lambda loop, it: loop.connect_write_pipe(asyncio.BaseProtocol, it["file"])),
+    "a pipe to write to that is a file": plain(
+        lambda loop, it: loop.connect_write_pipe(asyncio.BaseProtocol, it["file"])
+    ),
     "a pipe that is None": plain(lambda loop, _: loop.connect_read_pipe(asyncio.Protocol, None)),
     "a program that is not there": execute("/no/such/program"),
     "a program that is a number": execute(5),

@@ -183,7 +183,10 @@ CALLS = {
     "run_until_complete of another loop's future": lambda loop: loop.run_until_complete(
         asyncio.Future(loop=asyncio.SelectorEventLoop())
     ),
-    "run_until_complete that is stopped": lambda loop: (loop.call_soon(loop.stop), loop.run_until_complete(loop.create_future())),
+    "run_until_complete that is stopped": lambda loop: (
+        loop.call_soon(loop.stop),
+        loop.run_until_complete(loop.create_future()),
+    ),
     "set_task_factory of a number": lambda loop: loop.set_task_factory(5),
     "set_exception_handler of a number": lambda loop: loop.set_exception_handler(5),
     "set_default_executor of a number": lambda loop: loop.set_default_executor(5),
@@ -264,7 +267,9 @@ def test_a_running_loop_refuses_what_the_standard_one_refuses(debug):
     differences(program, debug=debug)
 
 
-@pytest.mark.parametrize("delay", [-1, -1e300, float("-inf"), float("nan"), float("inf"), 1e300, 1e-300, 0, True, 1 << 62])
+@pytest.mark.parametrize(
+    "delay", [-1, -1e300, float("-inf"), float("nan"), float("inf"), 1e300, 1e-300, 0, True, 1 << 62]
+)
 def test_a_delay_out_of_the_ordinary_runs_or_not_as_on_the_standard_loop(delay):
     def program(loop):
         ran = []

@@ -15,7 +15,11 @@ SAYS = {
     "a_child_runs_a_loop_of_its_own_while_the_parents_runs": [DONE, DONE],
     "a_child_has_no_running_loop": ["RuntimeError: no running event loop", "None", "True"],
     "an_inherited_loop_that_was_idle_works_in_the_child": ["b'x'", DONE],
-    "an_inherited_loop_that_ran_is_still_said_to_run": ["True", "RuntimeError: Cannot close a running event loop", DONE],
+    "an_inherited_loop_that_ran_is_still_said_to_run": [
+        "True",
+        "RuntimeError: Cannot close a running event loop",
+        DONE,
+    ],
     "a_child_that_ends_its_inherited_loop_does_not_disturb_the_parent": ["None", "[b'heard']"],
     "what_a_child_watches_is_no_news_to_the_parent": ["watches", DONE],
     "a_pool_of_processes_forked_from_within_a_task_works": [DONE, "0", DONE],

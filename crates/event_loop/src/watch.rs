@@ -265,11 +265,7 @@ impl<W> Watch<W> {
     }
 }
 
-fn entry_of<'a, W>(
-    epoll: &Epoll,
-    entries: &'a mut Vec<Entry<W>>,
-    descriptor: RawFd,
-) -> io::Result<&'a mut Entry<W>> {
+fn entry_of<'a, W>(epoll: &Epoll, entries: &'a mut Vec<Entry<W>>, descriptor: RawFd) -> io::Result<&'a mut Entry<W>> {
     let unknown = || io::Error::from_raw_os_error(9);
     let index = usize::try_from(descriptor).map_err(|_negative| unknown())?;
     if index >= entries.len() {

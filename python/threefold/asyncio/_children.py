@@ -40,7 +40,7 @@ def are_ours(loop: Any) -> bool:
 if hasattr(unix_events, "ThreadedChildWatcher"):
     _DEFAULT_WATCHERS = (unix_events.ThreadedChildWatcher, unix_events.PidfdChildWatcher)
 
-    def _has_watcher_of_its_own(_loop: Any) -> bool:
+    def _has_watcher_of_its_own(loop: Any) -> bool:  # noqa: ARG001 - for later Pythons
         policy: Any = events._event_loop_policy  # type: ignore[attr-defined]
         if policy is None:
             return False

@@ -40,6 +40,8 @@ class DatagramTransport(_StandardTransport, transports.DatagramTransport):  # ty
     __slots__ = ("_end", "_protocol_context", "_takes_batches")
 
     _end: _threefold.DatagramEnd
+    # Of the standard transport, which is private.
+    _sock: Any
 
     def __init__(self, loop: Any, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None):
         """Serve a socket, as the standard library's transport does."""

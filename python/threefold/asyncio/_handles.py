@@ -44,6 +44,21 @@ else:
 _THREADSAFE_DEPTH = 1 if ThreadSafeHandle is Handle else 2
 
 
+def _create_task(loop: Any, coro: Any, **keywords: Any) -> Any:
+    """Make a task; `eager_start` is passed on to it, as later Pythons do."""
+    if loop.get_task_factory() is not None:
+        return asyncio.BaseEventLoop.create_task(loop, coro, **keywords)
+    task: Any
+    if "eager_start" in keywords:
+        loop._check_closed()
+        task = asyncio.Task(coro, loop=loop, **keywords)
+    else:
+        task = asyncio.BaseEventLoop.create_task(loop, coro, **keywords)
+    if task._source_traceback:
+        del task._source_traceback[-1]
+    return task
+
+
 class CompleteCalls:
     """The methods of an event loop for what the engine's own leave to them: debug mode, a closed loop, odd arguments."""
 
@@ -92,24 +107,7 @@ class CompleteCalls:
         return handle
 
     create_future = asyncio.BaseEventLoop.create_future
-    if (3, 12) <= sys.version_info < (3, 13, 3):
-
-        def create_task(self: Any, coro: Any, **keywords: Any) -> Any:
-            """Make a task; `eager_start` is passed on to it, as later Pythons do."""
-            if self.get_task_factory() is not None:
-                return asyncio.BaseEventLoop.create_task(self, coro, **keywords)
-            task: Any
-            if "eager_start" in keywords:
-                self._check_closed()
-                task = asyncio.Task(coro, loop=self, **keywords)
-            else:
-                task = asyncio.BaseEventLoop.create_task(self, coro, **keywords)
-            if task._source_traceback:
-                del task._source_traceback[-1]
-            return task
-
-    else:
-        create_task: Any = asyncio.BaseEventLoop.create_task
+    create_task: Any = _create_task if (3, 12) <= sys.version_info < (3, 13, 3) else asyncio.BaseEventLoop.create_task
     get_debug = asyncio.BaseEventLoop.get_debug
 
     sock_recv = asyncio.SelectorEventLoop.sock_recv
@@ -122,7 +120,7 @@ class CompleteCalls:
 
 
 # A call with missing arguments names the method of the standard library's loop.
-for _method in (CompleteCalls.call_later, CompleteCalls.call_at, CompleteCalls.call_soon_threadsafe):
-    _method.__qualname__ = f"BaseEventLoop.{_method.__name__}"
+for _method in (CompleteCalls.call_later, CompleteCalls.call_at, CompleteCalls.call_soon_threadsafe, _create_task):
+    _method.__qualname__ = f"BaseEventLoop.{_method.__name__.removeprefix('_')}"
 
 install_handles(Handle, TimerHandle, ThreadSafeHandle, CompleteCalls)

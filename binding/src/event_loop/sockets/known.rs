@@ -80,12 +80,7 @@ impl Sockets {
     }
 
     /// Remembers whose descriptor it is; the loop watches it already, so that it is somebody's.
-    pub(in super::super) fn remember(
-        &self,
-        descriptor: RawFd,
-        socket: &Bound<'_, PyAny>,
-        kind: Kind,
-    ) -> PyResult<()> {
+    pub(in super::super) fn remember(&self, descriptor: RawFd, socket: &Bound<'_, PyAny>, kind: Kind) -> PyResult<()> {
         let Ok(index) = usize::try_from(descriptor) else { return Ok(()) };
         let new = Known { socket: PyWeakrefReference::new(socket)?.unbind(), kind };
         let mut known = self.known.close();
