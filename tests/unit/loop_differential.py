@@ -1,6 +1,7 @@
 """What the differential tests of the event loop share: one call made on our loop and on the standard library's."""
 
 import asyncio
+import gc
 import inspect
 import re
 import warnings
@@ -50,6 +51,13 @@ def outcome(program: Program, loop_class: Any, *, debug: bool = False) -> Outcom
         finally:
             _end(loop)
     return Outcome(value, error, reported)
+
+
+def forget_what_is_left() -> None:
+    """Collect what bad calls have left behind: coroutines that nobody awaited, sockets that nobody closed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        gc.collect()
 
 
 def _end(loop: Any) -> None:

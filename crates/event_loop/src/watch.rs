@@ -337,28 +337,6 @@ mod tests {
     }
 
     #[test]
-    fn what_was_watched_is_watched_in_a_set_that_is_made_anew() {
-        let (mut watch, epoll) = watch();
-        let (near, far) = UnixStream::pair().unwrap();
-        watch.set(near.as_raw_fd(), Side::Read, "level").unwrap();
-        watch.set_edge(far.as_raw_fd(), Side::Read, "edge", false).unwrap();
-        std::io::Write::write_all(&mut &far, b"x").unwrap();
-        std::io::Write::write_all(&mut &near, b"x").unwrap();
-        watch.renew().unwrap();
-        let mut told = heard(&watch, &epoll);
-        told.sort_unstable();
-        assert_eq!(told, ["edge", "level"]);
-    }
-
-    #[test]
-    fn a_number_that_is_nobody_s_costs_no_memory() {
-        let (mut watch, _epoll) = watch();
-        let error = watch.set(2_000_000_000, Side::Read, "nobody").unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(9));
-        assert_eq!(watch.entries.len(), 0);
-    }
-
-    #[test]
     fn both_sides_of_a_descriptor_are_heard_of_by_their_own() {
         let (mut watch, epoll) = watch();
         let (near, far) = UnixStream::pair().unwrap();
