@@ -253,6 +253,33 @@ def test_a_cancelled_operation_closes_the_socket_that_was_closed_meanwhile():
     run(program)
 
 
+def test_an_operation_that_a_signal_handler_interrupts_is_tried_again(monkeypatch):
+    async def program(loop):
+        with socket.socket(type=socket.SOCK_DGRAM) as first, socket.socket(type=socket.SOCK_DGRAM) as second:
+            for sock in (first, second):
+                sock.bind(("127.0.0.1", 0))
+                sock.setblocking(False)
+            # The first makes the loop know the socket; the second is interrupted while a datagram is there.
+            for count in (1, 2):
+                waiting = loop.create_task(loop.sock_recvfrom(second, 100))
+                await asyncio.sleep(0)
+                first.sendto(b"%d" % count, second.getsockname())
+                original, interrupted = socket.socket.recvfrom, []
+
+                def receive(sock, size, original=original, interrupted=interrupted):
+                    if interrupted:
+                        return original(sock, size)
+                    interrupted.append(True)
+                    raise InterruptedError
+
+                monkeypatch.setattr(socket.socket, "recvfrom", receive, raising=False)
+                assert (await waiting)[0] == b"%d" % count
+                assert interrupted
+                monkeypatch.undo()
+
+    run(program)
+
+
 def test_a_listening_socket_gives_its_port_back_at_once():
     async def program(loop):
         with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -43,6 +43,8 @@ pub(super) enum Outcome {
     Done(PyResult<Py<PyAny>>),
     /// It has found that nothing is left.
     MustWait,
+    /// A handler of a signal has raised it: that says nothing of the socket.
+    Interrupted,
 }
 
 /// On what an attempt is made.
@@ -210,15 +212,12 @@ impl<'py> Place<'_, 'py> {
         outcome
     }
 
-    fn call(&self, method: &str, arguments: impl pyo3::call::PyCallArgs<'py> + Clone) -> Outcome {
-        loop {
-            match self.socket.call_method1(method, arguments.clone()) {
-                Ok(value) => return Outcome::Done(Ok(value.unbind())),
-                Err(error) if error.is_instance_of::<PyBlockingIOError>(self.py) => return Outcome::MustWait,
-                // A handler of a signal has raised it: that says nothing of the socket.
-                Err(error) if error.is_instance_of::<PyInterruptedError>(self.py) => {}
-                Err(error) => return Outcome::Done(Err(error)),
-            }
+    fn call(&self, method: &str, arguments: impl pyo3::call::PyCallArgs<'py>) -> Outcome {
+        match self.socket.call_method1(method, arguments) {
+            Ok(value) => Outcome::Done(Ok(value.unbind())),
+            Err(error) if error.is_instance_of::<PyBlockingIOError>(self.py) => Outcome::MustWait,
+            Err(error) if error.is_instance_of::<PyInterruptedError>(self.py) => Outcome::Interrupted,
+            Err(error) => Outcome::Done(Err(error)),
         }
     }
 }

@@ -121,9 +121,12 @@ impl Request {
         let known = core.sockets.known(py, descriptor, &self.socket);
         if known.is_none() || core.watch.close().may(descriptor, side) {
             let place = Place { py, core, socket, descriptor, ends_short: known.is_some_and(|kind| kind.ends_short) };
-            match self.attempt.make(&place) {
-                Outcome::Done(result) => return result.map(Err),
-                Outcome::MustWait => core.watch.close().note_exhausted(descriptor, side),
+            loop {
+                match self.attempt.make(&place) {
+                    Outcome::Done(result) => return result.map(Err),
+                    Outcome::MustWait => break core.watch.close().note_exhausted(descriptor, side),
+                    Outcome::Interrupted => {}
+                }
             }
         }
         self.wait(py, descriptor, side, known).map(Ok)
