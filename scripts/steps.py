@@ -25,6 +25,9 @@ GROUPS = (
     "cluster",
 )
 
+# uvloop's suite asks the same of a loop on each Python.
+UVLOOP_PYTHON = "3.13"
+
 CARGO = "cargo"
 # The models search millions of interleavings: optimised, with the checks left in, linked without the release's patience.
 LOOM = {
@@ -117,8 +120,10 @@ def build(chosen: list[Interpreter], *, quick: bool) -> Iterator[Step]:
     for interpreter in chosen:
         options = ["--quick"] if quick else []
         # The cluster engines are large, and what stands on them is the same on each Python: one environment has them.
-        if interpreter is chosen[0]:
-            options += [f"--group={name}" for name in ("build", "test", "lint", "cluster")]
+        # Likewise what uvloop's suite needs.
+        more = ["cluster"] * (interpreter is chosen[0]) + ["conformance"] * (interpreter.minor == UVLOOP_PYTHON)
+        if more:
+            options += [f"--group={name}" for name in ("build", "test", "lint", *more)]
         command = [sys.executable, "scripts/develop.py", *options, interpreter.path]
         yield Step("build", f"engine for {interpreter.minor}", command)
 
@@ -162,6 +167,9 @@ def conformance(chosen: list[Interpreter]) -> Iterator[Step]:
         yield Step("conformance", f"conformance on {interpreter.minor}", command)
         tasks = [*command, "--group", "tasks", "--jobs", "3"]
         yield Step("conformance", f"conformance of event loops on {interpreter.minor}", tasks)
+        if interpreter.minor == UVLOOP_PYTHON:
+            uvloop = [*command, "--group", "uvloop", "--jobs", "3"]
+            yield Step("conformance", f"uvloop's suite on {interpreter.minor}", uvloop)
         # Minutes each, most of them waiting: on the two Pythons that differ most.
         if interpreter in (chosen[0], chosen[-1]):
             processes = [*command, "--group", "processes", "--jobs", "3", "--repeat"]

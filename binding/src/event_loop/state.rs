@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pyo3::prelude::*;
@@ -14,7 +14,7 @@ use threefold_sys::epoll::{Epoll, Events};
 use threefold_wait::Latch;
 
 use super::hearer::Hearer;
-use super::sockets::Sockets;
+use super::sockets::{Sockets, os_error};
 use crate::convert::Constructed;
 use crate::ffi::handles::{self, Scheduler};
 use crate::ffi::tasks::{self, TaskMaker};
@@ -48,7 +48,7 @@ impl EventLoopCore {
     #[new]
     #[pyo3(signature = (*_arguments, **_keywords))]
     fn new(_arguments: &Bound<'_, PyAny>, _keywords: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        let epoll = Epoll::create()?;
+        let epoll = Epoll::create().map_err(|error| os_error(&error))?;
         Ok(Self {
             constructed: Constructed::YES,
             ready: Latch::default(),
@@ -130,8 +130,8 @@ impl EventLoopCore {
     /// Sets the handle that hears of a descriptor; returns the one that did so far.
     #[pyo3(name = "_watch")]
     fn watch_descriptor(&self, descriptor: RawFd, is_writer: bool, handle: Py<PyAny>) -> PyResult<Option<Py<PyAny>>> {
-        let previous = self.watch.close().set(descriptor, side(is_writer), Hearer::Handle(handle))?;
-        Ok(previous.and_then(into_handle))
+        let previous = self.watch.close().set(descriptor, side(is_writer), Hearer::Handle(handle));
+        Ok(previous.map_err(|error| os_error(&error))?.and_then(into_handle))
     }
 
     /// No handle hears of a descriptor any more; returns the one that did.
@@ -166,14 +166,26 @@ impl EventLoopCore {
     /// The descriptor that is readable while there is news for the loop.
     #[pyo3(name = "_descriptor")]
     fn descriptor(&self) -> RawFd {
-        self.epoll.as_fd().as_raw_fd()
+        self.epoll.number()
     }
 
-    /// Drops all callbacks; none is taken any more.
+    /// Drops all callbacks, and gives the loop's own descriptors back; no callback is taken any more.
     #[pyo3(name = "_close")]
     fn close(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
         self.clear();
+        self.epoll.close();
+    }
+
+    /// Leaves what the kernel knows of the descriptors to the parent, in the child of a fork.
+    #[pyo3(name = "_after_fork")]
+    fn after_fork(&self) -> PyResult<()> {
+        if self.is_closed() {
+            return Ok(());
+        }
+        self.inbox.wake();
+        let renewed = self.watch.close().renew();
+        renewed.map_err(|error| os_error(&error))
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {

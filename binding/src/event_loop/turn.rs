@@ -13,6 +13,7 @@ use threefold_sys::epoll::Event;
 use threefold_sys::slot;
 
 use super::hearer::Hearer;
+use super::sockets::os_error;
 use super::state::EventLoopCore;
 use crate::ffi::handles::{self, Ran, Scheduler};
 use crate::interrupt::SLICE;
@@ -129,7 +130,7 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
             }
         }
         Err(error) if error.kind() == io::ErrorKind::Interrupted => py.check_signals()?,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(os_error(&error)),
     }
     *core.events.close() = events;
     outcome.map(|()| is_news)

@@ -28,9 +28,11 @@ impl<T> Default for Timers<T> {
 }
 
 impl<T> Timers<T> {
-    /// Adds a timer for the time `when`, in seconds of the caller's clock.
+    /// Adds a timer for the time `when`, in seconds of the caller's clock; what is no number is due at once.
     pub fn add(&mut self, when: f64, value: T) {
         self.arrival += 1;
+        // In the heap it would be before or behind all others, by its sign, and never due.
+        let when = if when.is_nan() { f64::NEG_INFINITY } else { when };
         self.heap.push(Timer { when, arrival: self.arrival, value });
     }
 

@@ -96,7 +96,7 @@ impl<W> Watch<W> {
     /// # Errors
     /// What the kernel says, such as that the descriptor is closed or a regular file; then nothing has changed.
     pub fn set(&mut self, descriptor: RawFd, side: Side, watcher: W) -> io::Result<Option<W>> {
-        let entry = entry_of(&mut self.entries, descriptor)?;
+        let entry = entry_of(&self.epoll, &mut self.entries, descriptor)?;
         let was_idle = entry.is_idle();
         let previous = entry.side(side).replace(watcher);
         let edge = entry.edge.take();
@@ -121,7 +121,7 @@ impl<W> Watch<W> {
     /// # Errors
     /// As [`Self::set`].
     pub fn set_edge(&mut self, descriptor: RawFd, side: Side, watcher: W, is_known: bool) -> io::Result<Option<W>> {
-        let entry = entry_of(&mut self.entries, descriptor)?;
+        let entry = entry_of(&self.epoll, &mut self.entries, descriptor)?;
         if entry.edge.is_none() && !entry.is_idle() {
             return self.set(descriptor, side, watcher);
         }
@@ -239,6 +239,24 @@ impl<W> Watch<W> {
         self.entries.iter().flat_map(|entry| entry.reader.iter().chain(&entry.writer))
     }
 
+    /// Makes the kernel's set anew, and watches in it what was watched so far: in the child of a fork, where the set is the
+    /// parent's, too.
+    ///
+    /// # Errors
+    /// No descriptors left; then the set is the parent's as before.
+    pub fn renew(&mut self) -> io::Result<()> {
+        self.epoll.renew()?;
+        for (descriptor, entry) in (0..).zip(&mut self.entries) {
+            entry.registered = Interest::NONE;
+            let is_idle = entry.is_idle();
+            entry.edge = entry.edge.filter(|_| !is_idle).map(|_| Readiness::default());
+            if !is_idle {
+                let _closed_meanwhile = register(&self.epoll, descriptor, entry);
+            }
+        }
+        Ok(())
+    }
+
     /// Takes out all who hear of something, and forgets the descriptors.
     pub fn take_all(&mut self) -> Vec<W> {
         self.watched_count = 0;
@@ -247,11 +265,15 @@ impl<W> Watch<W> {
     }
 }
 
-fn entry_of<W>(entries: &mut Vec<Entry<W>>, descriptor: RawFd) -> io::Result<&mut Entry<W>> {
+fn entry_of<'a, W>(epoll: &Epoll, entries: &'a mut Vec<Entry<W>>, descriptor: RawFd) -> io::Result<&'a mut Entry<W>> {
     let unknown = || io::Error::from_raw_os_error(9);
     let index = usize::try_from(descriptor).map_err(|_negative| unknown())?;
     if index >= entries.len() {
-        entries.resize_with(index + 1, Entry::new);
+        // A number that is nobody's may be any, and must not cost memory. The kernel knows, whatever it is asked.
+        match epoll.modify(descriptor, 0, Interest::NONE) {
+            Err(error) if error.raw_os_error() == unknown().raw_os_error() => return Err(error),
+            _ => entries.resize_with((index + 1).next_power_of_two(), Entry::new),
+        }
     }
     entries.get_mut(index).ok_or_else(unknown)
 }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import selectors
+import socket
 import weakref
 from asyncio import constants, format_helpers, sslproto, unix_events
 from asyncio.log import logger
@@ -19,6 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextvars import Context
 
+
+# Descriptors are of C's type int.
+_LARGEST_DESCRIPTOR = 2**31 - 1
+
+# Those that live: in the child of a fork, they leave to the parent what is the parent's.
+_loops: weakref.WeakSet[EventLoop] = weakref.WeakSet()
 
 # What this class is built on are the standard loop's private parts, which no stub has.
 _StandardLoop: Any = asyncio.SelectorEventLoop
@@ -51,6 +59,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         super().__init__(_Watched(self))
         if selector is not None:
             selector.close()
+        _loops.add(self)
 
     # What the engine calls.
 
@@ -196,6 +205,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
     def _make_datagram_transport(
         self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None
     ) -> DatagramTransport:
+        self._ensure_fd_no_transport(sock)
         return DatagramTransport(self, sock, protocol, address, waiter, extra)
 
     def _make_read_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
@@ -234,6 +244,20 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
             raise
         return transport
 
+    async def sock_connect(self, sock: Any, address: Any) -> Any:
+        """Connect a socket; one that is closed meanwhile stays open until that is done.
+
+        Source: CPython Lib/asyncio/selector_events.py
+        """
+        if type(sock) is not socket.socket:
+            return await super().sock_connect(sock, address)
+        # As a file of `makefile` keeps its socket open.
+        sock._io_refs += 1  # type: ignore[attr-defined]
+        try:
+            return await super().sock_connect(sock, address)
+        finally:
+            sock._decref_socketios()  # type: ignore[attr-defined]
+
     # Descriptors.
 
     def _add_reader(
@@ -257,7 +281,10 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
     ) -> Handle:
         self._check_closed()
         handle = Handle(callback, args, self, context)
-        previous = self._watch(_descriptor_of(fd), is_writer, handle)
+        descriptor = _descriptor_of(fd)
+        if descriptor > _LARGEST_DESCRIPTOR:
+            raise OverflowError("Python int too large to convert to C int")
+        previous = self._watch(descriptor, is_writer, handle)
         if previous is not None:
             previous.cancel()
         return handle
@@ -265,11 +292,24 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
     def _ignore(self, fd: Any, is_writer: bool) -> bool:
         if self.is_closed():
             return False
-        previous = self._unwatch(_descriptor_of(fd), is_writer)
+        descriptor = _descriptor_of(fd)
+        previous = self._unwatch(descriptor, is_writer) if descriptor <= _LARGEST_DESCRIPTOR else None
         if previous is None:
             return False
         previous.cancel()
         return True
+
+
+def _leave_to_the_parent() -> None:
+    for loop in list(_loops):
+        try:
+            loop._after_fork()
+        except OSError as error:
+            # Somebody who never uses the loop in this process misses nothing.
+            logger.warning("%r shares its descriptors with the process that it was forked from: %s", loop, error)
+
+
+os.register_at_fork(after_in_child=_leave_to_the_parent)
 
 
 class _Watched:

@@ -46,6 +46,21 @@ else:
     _OWN_CALLS = 1
 
 
+def _create_task(loop: Any, coro: Any, **keywords: Any) -> Any:
+    """Make a task; `eager_start` is passed on to it, as later Pythons do."""
+    if loop.get_task_factory() is not None:
+        return asyncio.BaseEventLoop.create_task(loop, coro, **keywords)
+    task: Any
+    if "eager_start" in keywords:
+        loop._check_closed()
+        task = asyncio.Task(coro, loop=loop, **keywords)
+    else:
+        task = asyncio.BaseEventLoop.create_task(loop, coro, **keywords)
+    if task._source_traceback:
+        del task._source_traceback[-1]
+    return task
+
+
 class CompleteCalls:
     """The methods of an event loop for what the engine's own leave to them: debug mode, a closed loop, odd arguments."""
 
@@ -93,7 +108,7 @@ class CompleteCalls:
         return handle
 
     create_future = asyncio.BaseEventLoop.create_future
-    create_task: Any = asyncio.BaseEventLoop.create_task
+    create_task: Any = _create_task if (3, 12) <= sys.version_info < (3, 13, 3) else asyncio.BaseEventLoop.create_task
     get_debug = asyncio.BaseEventLoop.get_debug
 
     sock_recv = asyncio.SelectorEventLoop.sock_recv
@@ -104,5 +119,9 @@ class CompleteCalls:
     sock_sendto = asyncio.SelectorEventLoop.sock_sendto
     sock_accept = asyncio.SelectorEventLoop.sock_accept
 
+
+# A call with missing arguments names the method of the standard library's loop.
+for _method in (CompleteCalls.call_later, CompleteCalls.call_at, CompleteCalls.call_soon_threadsafe, _create_task):
+    _method.__qualname__ = f"BaseEventLoop.{_method.__name__.removeprefix('_')}"
 
 install_handles(Handle, TimerHandle, ThreadSafeHandle, CompleteCalls)

@@ -6,7 +6,7 @@ import warnings
 from asyncio import base_events, constants, futures, protocols, transports, trsock
 from asyncio.log import logger
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from typing import Any
 
 from threefold import _threefold
@@ -28,6 +28,10 @@ class StreamTransport(transports._FlowControlMixin):
 
     Differs from the standard library:
         Bytes that do not fit into the socket are copied if they are not `bytes`: their owner may change them at once.
+        A protocol is a buffered one, too, if it has `get_buffer` and no `data_received`, whatever its class.
+        Every TCP socket has TCP_NODELAY, also one that was made without naming its protocol.
+        All that the protocol hears, it hears in the connection's context, and not in that of the caller of `write`,
+        `resume_reading` or `close`.
 
     Source: CPython Lib/asyncio/selector_events.py, _SelectorSocketTransport
     """
@@ -69,8 +73,9 @@ class StreamTransport(transports._FlowControlMixin):
             information["peername"] = _name_of(sock.getpeername)
         self._loop = loop
         self._sock_fd = sock.fileno()
-        self._core = _threefold.StreamCore(loop, self._sock_fd, context)
-        self._context = context
+        # What the protocol is told on behalf of a caller, it hears in its own context all the same.
+        self._context = copy_context() if context is None else context
+        self._core = _threefold.StreamCore(loop, self._sock_fd, self._context)
         self._sock: Any = sock
         self._empty_waiter: Any = None
         self.set_protocol(protocol)
@@ -78,8 +83,7 @@ class StreamTransport(transports._FlowControlMixin):
         if server is not None:
             server._attach(self) if _SERVER_KNOWS_TRANSPORTS else server._attach()
         loop._transports[self._sock_fd] = self
-        # Small writes go out without waiting for an acknowledgement.
-        _standard_loops._set_nodelay(sock)
+        _send_at_once(sock)
         loop.call_soon(protocol.connection_made, self, context=context)
         loop.call_soon(self._core.begin_reading, self, context=context)
         if waiter is not None:
@@ -138,7 +142,7 @@ class StreamTransport(transports._FlowControlMixin):
         if reader is not None:
             self._core.set_reader(protocol, protocol._stream_reader_wr, reader.__dict__)
         else:
-            self._core.set_protocol(protocol, isinstance(protocol, protocols.BufferedProtocol))
+            self._core.set_protocol(protocol, _is_buffered(protocol))
 
     def get_protocol(self) -> Any:
         """Return who hears of what arrives."""
@@ -190,7 +194,8 @@ class StreamTransport(transports._FlowControlMixin):
     def _tell_protocol(self, method: str) -> None:
         protocol = self._core.protocol
         try:
-            getattr(protocol, method)()
+            # A copy: the caller may be inside.
+            self._context.copy().run(getattr(protocol, method))
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 - reported, whatever it is
@@ -219,7 +224,7 @@ class StreamTransport(transports._FlowControlMixin):
         if self._empty_waiter is not None and not self._empty_waiter.done():
             self._empty_waiter.set_result(None)
         if self._core.finish():
-            self._call_connection_lost(None)
+            self._context.copy().run(self._call_connection_lost, None)
         elif self._core.has_ended and not self._core.is_lost:
             self._sock.shutdown(socket.SHUT_WR)
 
@@ -286,6 +291,21 @@ class StreamTransport(transports._FlowControlMixin):
 
     def _warn_of_late_writes(self) -> None:
         logger.warning("socket.send() raised exception.")
+
+
+def _is_buffered(protocol: Any) -> bool:
+    """Whether a protocol brings its own memory; one that has the methods of both kinds says what it is by its class."""
+    if isinstance(protocol, protocols.BufferedProtocol):
+        return True
+    return not hasattr(protocol, "data_received") and hasattr(protocol, "get_buffer")
+
+
+def _send_at_once(sock: socket.socket) -> None:
+    """Let small writes to a TCP connection go out without waiting for an acknowledgement."""
+    is_internet = sock.family == socket.AF_INET or sock.family == socket.AF_INET6
+    # A socket that the program has made mostly says 0 for its protocol.
+    if is_internet and sock.type == socket.SOCK_STREAM and sock.proto in (0, socket.IPPROTO_TCP):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _name_of(get: Callable[[], Any]) -> Any:

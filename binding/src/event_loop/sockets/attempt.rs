@@ -43,6 +43,8 @@ pub(super) enum Outcome {
     Done(PyResult<Py<PyAny>>),
     /// It has found that nothing is left.
     MustWait,
+    /// A handler of a signal has raised it: that says nothing of the socket.
+    Interrupted,
 }
 
 /// On what an attempt is made.
@@ -213,13 +215,8 @@ impl<'py> Place<'_, 'py> {
     fn call(&self, method: &str, arguments: impl pyo3::call::PyCallArgs<'py>) -> Outcome {
         match self.socket.call_method1(method, arguments) {
             Ok(value) => Outcome::Done(Ok(value.unbind())),
-            Err(error)
-                if error.is_instance_of::<PyBlockingIOError>(self.py)
-                    || error.is_instance_of::<PyInterruptedError>(self.py) =>
-            {
-                // Which side it was is the caller's knowledge; both are only hints.
-                Outcome::MustWait
-            }
+            Err(error) if error.is_instance_of::<PyBlockingIOError>(self.py) => Outcome::MustWait,
+            Err(error) if error.is_instance_of::<PyInterruptedError>(self.py) => Outcome::Interrupted,
             Err(error) => Outcome::Done(Err(error)),
         }
     }

@@ -46,7 +46,7 @@ pub(in super::super) struct Kind {
 }
 
 impl Kind {
-    fn of(socket: &Bound<'_, PyAny>) -> PyResult<Self> {
+    pub(super) fn of(socket: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = socket.py();
         let family: i32 = socket.getattr(intern!(py, "family"))?.extract()?;
         let protocol: i32 = socket.getattr(intern!(py, "proto"))?.extract()?;
@@ -79,10 +79,9 @@ impl Sockets {
         is_same.then_some(known.kind)
     }
 
-    /// Remembers whose descriptor it is.
-    pub(in super::super) fn remember(&self, descriptor: RawFd, socket: &Bound<'_, PyAny>) -> PyResult<Kind> {
-        let kind = Kind::of(socket)?;
-        let Ok(index) = usize::try_from(descriptor) else { return Ok(kind) };
+    /// Remembers whose descriptor it is; the loop watches it already, so that it is somebody's.
+    pub(in super::super) fn remember(&self, descriptor: RawFd, socket: &Bound<'_, PyAny>, kind: Kind) -> PyResult<()> {
+        let Ok(index) = usize::try_from(descriptor) else { return Ok(()) };
         let new = Known { socket: PyWeakrefReference::new(socket)?.unbind(), kind };
         let mut known = self.known.close();
         if index >= known.len() {
@@ -91,7 +90,7 @@ impl Sockets {
         let previous = known.get_mut(index).and_then(|place| place.replace(new));
         drop(known);
         drop(previous);
-        Ok(kind)
+        Ok(())
     }
 
     /// Lends the memory that data is received in.

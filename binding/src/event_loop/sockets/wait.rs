@@ -15,7 +15,7 @@ use threefold_wait::Latch;
 
 use super::super::hearer::Hearer;
 use super::super::state::EventLoopCore;
-use super::attempt::{Attempt, Outcome, Place, descriptor_of};
+use super::attempt::{Attempt, Outcome, Place, descriptor_of, os_error};
 use super::known::Kind;
 use crate::convert::Constructed;
 use crate::ffi::{self, Awaitable};
@@ -47,6 +47,8 @@ struct Waiting {
     descriptor: RawFd,
     side: Side,
     future: Py<PyAny>,
+    /// Whether the socket is kept open meanwhile, should somebody close it.
+    is_held: bool,
 }
 
 type Step = PyResult<Result<Py<PyAny>, Py<PyAny>>>;
@@ -61,16 +63,21 @@ impl SocketWait {
     /// One step: `Ok(Ok(future))` to be yielded, `Ok(Err(value))` when it is over.
     fn go_on(&self, py: Python<'_>) -> Step {
         let progress = std::mem::replace(&mut *self.progress.close(), Progress::Stepping);
-        let mut request = match progress {
-            Progress::New(request) => request,
+        let (mut request, is_held) = match progress {
+            Progress::New(request) => (request, false),
             Progress::Waiting(request, waiting) => {
-                request.withdraw(py, &waiting);
-                request
+                request.withdraw(&waiting);
+                (request, waiting.is_held)
             }
             Progress::Stepping => return Err(PyValueError::new_err("coroutine already executing")),
             Progress::Over => return self.refuse(),
         };
-        match request.step(py) {
+        let stepped = request.step(py);
+        if is_held {
+            // Not before: the attempt is made on the socket that was waited for, even if it was closed meanwhile.
+            release(request.socket.bind(py));
+        }
+        match stepped {
             Ok(Ok(waiting)) => {
                 let future = waiting.future.clone_ref(py);
                 *self.progress.close() = Progress::Waiting(request, waiting);
@@ -96,7 +103,10 @@ impl SocketWait {
     fn give_up(&self, py: Python<'_>) -> bool {
         let progress = std::mem::replace(&mut *self.progress.close(), Progress::Over);
         if let Progress::Waiting(request, waiting) = &progress {
-            request.withdraw(py, waiting);
+            request.withdraw(waiting);
+            if waiting.is_held {
+                release(request.socket.bind(py));
+            }
         }
         matches!(progress, Progress::New(_))
     }
@@ -111,9 +121,12 @@ impl Request {
         let known = core.sockets.known(py, descriptor, &self.socket);
         if known.is_none() || core.watch.close().may(descriptor, side) {
             let place = Place { py, core, socket, descriptor, ends_short: known.is_some_and(|kind| kind.ends_short) };
-            match self.attempt.make(&place) {
-                Outcome::Done(result) => return result.map(Err),
-                Outcome::MustWait => core.watch.close().note_exhausted(descriptor, side),
+            loop {
+                match self.attempt.make(&place) {
+                    Outcome::Done(result) => return result.map(Err),
+                    Outcome::MustWait => break core.watch.close().note_exhausted(descriptor, side),
+                    Outcome::Interrupted => {}
+                }
             }
         }
         self.wait(py, descriptor, side, known).map(Ok)
@@ -128,7 +141,7 @@ impl Request {
         } else {
             event_loop.call_method0(intern!(py, "_check_closed"))?;
             event_loop.call_method1(intern!(py, "_ensure_fd_no_transport"), (descriptor,))?;
-            core.sockets.remember(descriptor, self.socket.bind(py))?
+            Kind::of(self.socket.bind(py))?
         };
         let future = event_loop.call_method0(intern!(py, "create_future"))?;
         let hearer = Hearer::Future(future.clone().unbind());
@@ -139,16 +152,24 @@ impl Request {
             watch.set(descriptor, side, hearer)
         };
         drop(watch);
-        let previous = previous?;
+        let previous = previous.map_err(|error| os_error(&error))?;
+        if registered.is_none() {
+            core.sockets.remember(descriptor, self.socket.bind(py), kind)?;
+        }
         if let Some(Hearer::Handle(handle)) = previous {
             handle.call_method0(py, intern!(py, "cancel"))?;
         }
         future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
-        Ok(Waiting { descriptor, side, future: future.unbind() })
+        // A listening socket that is closed gives its port back at once, and who waits for a datagram waits for any.
+        let is_held = !matches!(self.attempt, Attempt::Accept | Attempt::Call(..));
+        if is_held {
+            hold(self.socket.bind(py))?;
+        }
+        Ok(Waiting { descriptor, side, future: future.unbind(), is_held })
     }
 
     /// Leaves the watch, unless it was told already or somebody else hears of the socket now.
-    fn withdraw(&self, _py: Python<'_>, waiting: &Waiting) {
+    fn withdraw(&self, waiting: &Waiting) {
         let mut watch = self.event_loop.get().watch.close();
         let is_ours = matches!(
             watch.present(waiting.descriptor, waiting.side),
@@ -157,6 +178,29 @@ impl Request {
         let previous = if is_ours { watch.clear(waiting.descriptor, waiting.side) } else { None };
         drop(watch);
         drop(previous);
+    }
+}
+
+/// Keeps a socket open, as a file of its `makefile` does.
+fn hold(socket: &Bound<'_, PyAny>) -> PyResult<()> {
+    let name = intern!(socket.py(), "_io_refs");
+    let count: i64 = socket.getattr(name)?.extract()?;
+    socket.setattr(name, count + 1)
+}
+
+/// Lets a socket go; if it was closed while it was held, it is closed now.
+fn release(socket: &Bound<'_, PyAny>) {
+    let py = socket.py();
+    let name = intern!(py, "_io_refs");
+    let closed = socket.getattr(name).and_then(|count| count.extract::<i64>()).and_then(|count| {
+        socket.setattr(name, count - 1)?;
+        if socket.getattr(intern!(py, "_closed"))?.is_truthy()? {
+            socket.call_method0(intern!(py, "close"))?;
+        }
+        Ok(())
+    });
+    if let Err(error) = closed {
+        error.write_unraisable(py, Some(socket));
     }
 }
 

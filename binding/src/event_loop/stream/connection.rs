@@ -273,8 +273,8 @@ pub(super) fn listen(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>,
         None => contexts::copy_current(core.py())?,
     };
     let ear = Arc::new(Ear { transport: transport.clone().unbind(), core: core.clone().unbind(), context });
-    let previous = event_loop.watch.close().set(core.get().descriptor, side, Hearer::Native(ear))?;
-    drop(previous);
+    let previous = event_loop.watch.close().set(core.get().descriptor, side, Hearer::Native(ear));
+    drop(previous.map_err(|error| os_error(core.py(), &error))?);
     Ok(())
 }
 

@@ -65,6 +65,10 @@ pub(super) fn write_lines<'py>(
         Permission::Lent => return Err(PyRuntimeError::new_err("unable to writelines; sendfile is in progress")),
         _ => {}
     }
+    // The standard library looks at nothing but this, since 3.12: None is no pieces, too.
+    if !list.is_truthy()? && py.version_info() >= (3, 12) {
+        return Ok(py.None());
+    }
     let mut chunks = Vec::new();
     for piece in list.try_iter()? {
         let (chunk, _gone_bytes) = Given::of_any(&piece?)?.into_chunk(0)?;

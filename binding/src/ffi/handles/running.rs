@@ -109,7 +109,8 @@ unsafe fn run_callback(py: Python<'_>, slots: &Slots, handle: *mut ffi::PyObject
         }
         let (callback, args, context) =
             (*slot(handle, slots.callback), *slot(handle, slots.args), *slot(handle, slots.context));
-        if callback.is_null() || args.is_null() || context.is_null() || ffi::PyTuple_CheckExact(args) == 0 {
+        let is_whole = !callback.is_null() && !args.is_null() && !context.is_null();
+        if !is_whole || ffi::PyTuple_CheckExact(args) == 0 || ffi::PyContext_CheckExact(context) == 0 {
             return Ran::Foreign;
         }
         ffi::Py_INCREF(callback);
