@@ -1,9 +1,6 @@
 """Gives the tests of programs their certificate and, once for all, the database servers that some of them talk to."""
 
 import importlib
-import importlib.util
-import os
-import ssl
 import sys
 from pathlib import Path
 
@@ -13,17 +10,24 @@ FOLDER = str(Path(__file__).parent)
 sys.path[:0] = [FOLDER, str(Path(FOLDER, "apps"))]
 servers = importlib.import_module("servers")
 
-NEEDED = "python scripts/develop.py --group build --group test --group programs"
+INSTALLED_BY = "scripts/develop.py --tools-only --group test --group programs"
 
 
-def pytest_ignore_collect(collection_path):
-    """Leave out what needs a package that is not here; the gate's own step must have them all."""
-    if not collection_path.name.startswith("test_"):
-        return None
-    missing = servers.missing_packages(collection_path)
-    if missing and servers.is_gate():
-        raise pytest.UsageError(f"{collection_path.name} needs {', '.join(missing)}: {NEEDED}")
-    return True if missing else None
+class Unable(pytest.Module):
+    """A file of tests whose packages are not all here: skipped with that reason, and an error in the gate."""
+
+    def collect(self):
+        """Say what is missing."""
+        sentence = f"not installed: {', '.join(servers.missing_packages(self.path))}; {INSTALLED_BY} installs it"
+        if servers.is_gate():
+            raise self.CollectError(sentence)
+        pytest.skip(sentence, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    """Put a file aside that cannot be imported here."""
+    missing = servers.missing_packages(module_path)
+    return Unable.from_parent(parent, path=module_path) if missing else None
 
 
 @pytest.fixture(scope="session")

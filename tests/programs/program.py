@@ -1,4 +1,4 @@
-"""Runs programs of this folder as processes: unmodified under `threefold run`, choosing our loop themselves, or on the standard one."""
+"""Runs programs as processes: unmodified under `threefold run`, choosing our loop themselves, or on the standard one."""
 
 import os
 import re
@@ -79,15 +79,14 @@ class Program:
         """All that it has printed so far."""
         return "\n".join(self.lines)
 
-    def find(self, pattern):
-        """Wait until a line has the pattern, and return the match."""
+    def find(self, pattern, count=1):
+        """Wait until a number of lines have the pattern, and return the match of the last of them."""
         end = time.monotonic() + LIMIT_S
         with self._changed:
             while True:
-                for line in self.lines:
-                    found = re.search(pattern, line)
-                    if found:
-                        return found
+                found = [match for match in (re.search(pattern, line) for line in self.lines) if match]
+                if len(found) >= count:
+                    return found[count - 1]
                 assert not self._is_over, f"{self.command} has ended without {pattern!r}:\n{self.output}"
                 assert self._changed.wait(end - time.monotonic()), f"{pattern!r} did not come:\n{self.output}"
 

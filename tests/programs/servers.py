@@ -2,9 +2,9 @@
 
 import ast
 import functools
-import glob
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -161,7 +161,9 @@ class Postgres(Server):
         self.certificate = certificate
 
     def __enter__(self):
-        self.find = functools.partial(self.program, sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True))
+        self.find = functools.partial(
+            self.program, sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+        )
         cluster = self.folder / "cluster"
         for source, name in ((self.certificate.key, "key.pem"), (self.certificate.chain, "chain.pem")):
             shutil.copy(source, self.folder / name)
@@ -169,13 +171,26 @@ class Postgres(Server):
         options = {}
         if os.geteuid() == 0:
             # It refuses to run as root.
-            owner = "postgres"
+            owner = next(
+                user.pw_name for name in ("postgres", "nobody") for user in pwd.getpwall() if user.pw_name == name
+            )
             for path in (self.folder, *self.folder.iterdir()):
                 shutil.chown(path, owner)
-            options = {"user": owner, "group": owner, "extra_groups": []}
-        quick = ["--no-sync", "--no-instructions", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C"]
+            options = {"user": owner, "group": pwd.getpwnam(owner).pw_gid, "extra_groups": []}
+        quick = [
+            "--no-sync",
+            "--no-instructions",
+            "--auth=trust",
+            "--username=postgres",
+            "--encoding=UTF8",
+            "--locale=C",
+        ]
         made = subprocess.run(
-            [self.find("initdb"), f"--pgdata={cluster}", *quick], capture_output=True, text=True, cwd=self.folder, **options
+            [self.find("initdb"), f"--pgdata={cluster}", *quick],
+            capture_output=True,
+            text=True,
+            cwd=self.folder,
+            **options,
         )
         assert made.returncode == 0, made.stdout + made.stderr
         settings = {

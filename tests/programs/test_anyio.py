@@ -1,4 +1,4 @@
-"""anyio's asyncio backend on our loop: task groups, sockets, TLS, threads, processes, signals, and programs under `threefold run`."""
+"""anyio's asyncio backend on our loop: task groups, sockets, TLS, threads, processes, signals, and under `threefold run`."""
 
 import asyncio
 import os
@@ -107,7 +107,9 @@ def test_every_connection_gets_its_own_bytes_back(kind, tmp_path, certificate):
             return await anyio.connect_unix(tmp_path / "socket")
         stream = await anyio.connect_tcp("127.0.0.1", port)
         if kind == "TLS":
-            return await TLSStream.wrap(stream, hostname="localhost", ssl_context=certificate.client, standard_compatible=False)
+            return await TLSStream.wrap(
+                stream, hostname="localhost", ssl_context=certificate.client, standard_compatible=False
+            )
         return stream
 
     async def talk(port, name):

@@ -18,7 +18,9 @@ def where(request, postgres_server, certificate):
 
 def test_each_query_of_many_tasks_gets_its_own_rows(where):
     async def ask(pool, number):
-        rows = await pool.fetch("select $1::int * n as product, repeat('x', n) as text from generate_series(1, 50) n", number)
+        rows = await pool.fetch(
+            "select $1::int * n as product, repeat('x', n) as text from generate_series(1, 50) n", number
+        )
         assert [tuple(row) for row in rows] == [(number * n, "x" * n) for n in range(1, 51)]
 
     async def main():
@@ -103,7 +105,9 @@ def test_a_cancelled_query_ends_on_the_server_and_the_connection_goes_on(where):
         async with asyncpg.create_pool(**where, min_size=1, max_size=1) as pool:
 
             async def is_running():
-                return await watcher.fetchval("select count(*) from pg_stat_activity where query = 'select pg_sleep(3000)'")
+                return await watcher.fetchval(
+                    "select count(*) from pg_stat_activity where query = 'select pg_sleep(3000)'"
+                )
 
             query = asyncio.create_task(pool.execute("select pg_sleep(3000)"))
             while not await is_running():

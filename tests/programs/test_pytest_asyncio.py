@@ -1,4 +1,4 @@
-"""pytest-asyncio's tests on our loop: by its own fixture or hook, under `threefold run -m pytest`, and with `pytest -p threefold`."""
+"""pytest-asyncio's tests on our loop: by its fixture, its hook, `threefold run -m pytest` and `pytest -p threefold`."""
 
 import sys
 
@@ -80,6 +80,14 @@ def pytest_asyncio_loop_factories(config, item):
     return {"threefold": threefold.asyncio.EventLoop}
 """
 
+OPTIONS = """
+[pytest]
+asyncio_default_fixture_loop_scope = function
+filterwarnings =
+  error
+  ignore:Overriding the .event_loop_policy.
+"""
+
 HAS_FACTORIES = hasattr(pytest_asyncio.plugin, "PytestAsyncioSpecs") and hasattr(
     pytest_asyncio.plugin.PytestAsyncioSpecs, "pytest_asyncio_loop_factories"
 )
@@ -88,7 +96,7 @@ HAS_FACTORIES = hasattr(pytest_asyncio.plugin, "PytestAsyncioSpecs") and hasattr
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "test_program.py").write_text(TESTS)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\nfilterwarnings =\n error\n ignore:Overriding the .event_loop_policy.\n")
+    (tmp_path / "pytest.ini").write_text(OPTIONS)
     return tmp_path
 
 

@@ -63,7 +63,7 @@ def test_a_stream_arrives_in_order_at_a_client_that_takes_its_time(parser):
 
 def test_a_client_that_goes_away_is_noticed(parser):
     async def main(port):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        _reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /endless HTTP/1.1\r\nHost: here\r\n\r\n")
         await asyncio.to_thread(server.find, "an endless request has come")
         writer.transport.abort()
@@ -78,7 +78,9 @@ def test_tls_serves_every_request(certificate, parser):
         async with aiohttp.ClientSession() as session:
 
             async def ask(number):
-                async with session.post(f"{base}/{number}", data=b"%d" % number * 5000, ssl=certificate.client) as answer:
+                async with session.post(
+                    f"{base}/{number}", data=b"%d" % number * 5000, ssl=certificate.client
+                ) as answer:
                     return await answer.read()
 
             answers = await asyncio.gather(*map(ask, range(60)))

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 
-def _auto_loop_factory(use_subprocess: bool = False) -> type[EventLoop]:
+def _auto_loop_factory(use_subprocess: bool = False) -> type[EventLoop]:  # noqa: ARG001 - uvicorn passes it
     return EventLoop
 
 
