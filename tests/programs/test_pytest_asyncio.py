@@ -101,7 +101,10 @@ def folder(tmp_path):
 
 
 def outcome(way, folder, *arguments):
-    with Program(way, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, cwd=folder) as tests:
+    options = ["-q", "-p", "no:cacheprovider", "-p", "pytest_asyncio.plugin", *arguments]
+    # The other plugins that are installed take most of the time of a start.
+    variables = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    with Program(way, "-m", "pytest", *options, cwd=folder, variables=variables) as tests:
         code = tests.end()
         return code, tests.output
 

@@ -1,6 +1,12 @@
 """A web application for any ASGI server: echoes, streams, counts, and speaks WebSocket."""
 
 import asyncio
+import os
+
+
+def say(line):
+    """Print a line in one piece: several processes may do so at once."""
+    os.write(1, f"{line}\n".encode())
 
 
 def name_of_loop():
@@ -19,10 +25,10 @@ async def live(scope, receive, send):
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            print(f"started on {name_of_loop()}", flush=True)
+            say(f"started on {name_of_loop()}")
             await send({"type": "lifespan.startup.complete"})
         else:
-            print("ended", flush=True)
+            say("ended")
             await send({"type": "lifespan.shutdown.complete"})
             return
 
@@ -47,14 +53,14 @@ async def answer(scope, receive, send):
             await send({"type": "http.response.body", "body": b"%08d" % number * 512, "more_body": True})
         await send({"type": "http.response.body"})
     elif path == "/slow":
-        print("a slow request has come", flush=True)
+        say("a slow request has come")
         await asyncio.sleep(0.5)
         await send({"type": "http.response.body", "body": b"done all the same"})
     elif path == "/endless":
-        print("an endless request has come", flush=True)
+        say("an endless request has come")
         while (await receive())["type"] != "http.disconnect":
             pass
-        print("the endless request has been given up", flush=True)
+        say("the endless request has been given up")
     elif path == "/loop":
         await send({"type": "http.response.body", "body": name_of_loop().encode()})
     else:
