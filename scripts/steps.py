@@ -23,6 +23,7 @@ GROUPS = (
     "conformance",
     "python",
     "cluster",
+    "programs",
 )
 
 # uvloop's suite asks the same of a loop on each Python.
@@ -206,6 +207,24 @@ def cluster(chosen: list[Interpreter]) -> Iterator[Step]:
         yield Step("cluster", f"tests of clusters on {interpreter.minor}", command, report=report)
 
 
+def programs(chosen: list[Interpreter]) -> Iterator[Step]:
+    """Run programs that people use on our event loop, in an environment of their own: their plugins and loops disturb no other.
+
+    Args:
+        chosen: the Pythons of the gate; the middle one, as the first has the engines of clusters.
+    """
+    interpreter = chosen[len(chosen) // 2]
+    folder = ROOT / ".venvs" / f"programs-{interpreter.minor}"
+    groups = [f"--group={name}" for name in ("test", "programs")]
+    equip = [sys.executable, "scripts/develop.py", "--tools-only", f"--venv={folder}", *groups, interpreter.path]
+    yield Step("programs", f"programs for {interpreter.minor}", equip)
+    report = REPORTS / f"programs-{interpreter.minor}.xml"
+    command = [str(folder / "bin" / "python"), "-m", "pytest", "-q", f"--junitxml={report}", "tests/programs"]
+    # The engine is the one that was built for this Python's own environment.
+    settings = {"PYTHONPATH": str(ROOT / "python")}
+    yield Step("programs", f"programs on {interpreter.minor}", command, settings, report=report)
+
+
 def environment(interpreter: Interpreter) -> str:
     """Return the path of the Python in the environment that was made for an interpreter."""
     return str(ROOT / ".venvs" / interpreter.minor / "bin" / "python")
@@ -230,5 +249,6 @@ def steps(groups: list[str], chosen: list[Interpreter], *, quick: bool, argument
         *conformance(chosen),
         *python(chosen, arguments),
         *cluster(chosen),
+        *programs(chosen),
     ]
     return [step for step in every if step.group in groups]

@@ -55,8 +55,10 @@ HOMES = {
     "multiprocessing.connection": Home("multiprocessing", "threefold.multiprocessing.connection", "Connection", "Pipe"),
     # The loop of a program that does not choose one comes from the standard policy, which changes in place.
     "asyncio": Home("asyncio", "threefold.asyncio", *(("EventLoop",) if sys.version_info >= (3, 13) else ())),
+    # uvicorn never asks the standard library for a loop: unless it is told which, it takes uvloop's or names a class.
+    "uvicorn.loops.auto": Home("asyncio", "threefold.asyncio._uvicorn"),
 }
-"""The standard modules that change, by name."""
+"""The modules that change, by name: the standard library's, and what chooses a loop past it."""
 
 PARTS = tuple(dict.fromkeys(home.part for home in HOMES.values()))
 

@@ -1,5 +1,7 @@
 """Descriptors that an event loop watches for callbacks."""
 
+import asyncio
+import os
 import socket
 import sys
 from pathlib import Path
@@ -102,3 +104,36 @@ def test_a_busy_loop_still_hears_of_descriptors(loop):
         run_until(loop, lambda: seen)
         loop.remove_reader(near)
     assert seen == [b"x"]
+
+
+def test_a_file_that_is_closed_already_can_be_removed_once(loop):
+    near, far = socket.socketpair()
+    with far:
+        loop.add_reader(near, pytest.fail, "nothing can be read")
+        loop.add_writer(near, lambda: None)
+        near.close()
+        assert loop.remove_reader(near)
+        with pytest.raises(ValueError, match="Invalid file"):
+            loop.remove_reader(near)
+        assert loop.remove_writer(near)
+        assert loop._counts()[2] == 0
+
+
+def test_removing_a_closed_file_leaves_the_next_owner_of_its_number_alone(loop):
+    file, far = socket.socketpair()
+    successor, other_end = socket.socketpair()
+    loop.add_reader(file, pytest.fail, "the file is closed")
+    number = file.fileno()
+    file.close()
+    os.dup2(successor.fileno(), number)
+    with far, successor, other_end, socket.socket(fileno=number) as owner:
+        owner.setblocking(False)
+
+        async def main():
+            waiting = asyncio.ensure_future(loop.sock_recv(owner, 1))
+            await asyncio.sleep(0)
+            assert loop.remove_reader(file)
+            other_end.send(b"x")
+            return await asyncio.wait_for(waiting, 10)
+
+        assert loop.run_until_complete(main()) == b"x"

@@ -134,10 +134,20 @@ impl EventLoopCore {
         Ok(previous.map_err(|error| os_error(&error))?.and_then(into_handle))
     }
 
-    /// No handle hears of a descriptor any more; returns the one that did.
-    #[pyo3(name = "_unwatch")]
-    fn unwatch_descriptor(&self, descriptor: RawFd, is_writer: bool) -> Option<Py<PyAny>> {
-        let previous = self.watch.close().clear(descriptor, side(is_writer));
+    /// No handle hears of a descriptor any more, or not `only` this one; returns the one that did.
+    #[pyo3(name = "_unwatch", signature = (descriptor, is_writer, only=None))]
+    fn unwatch_descriptor(
+        &self,
+        descriptor: RawFd,
+        is_writer: bool,
+        only: Option<&Bound<'_, PyAny>>,
+    ) -> Option<Py<PyAny>> {
+        let mut watch = self.watch.close();
+        let is_another = only.is_some_and(|only| {
+            !matches!(watch.present(descriptor, side(is_writer)), Some(Hearer::Handle(handle)) if handle.is(only))
+        });
+        let previous = if is_another { None } else { watch.clear(descriptor, side(is_writer)) };
+        drop(watch);
         previous.and_then(into_handle)
     }
 

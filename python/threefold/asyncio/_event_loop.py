@@ -56,6 +56,8 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
 
     def __init__(self, selector: selectors.BaseSelector | None = None) -> None:
         self._children: _children.Children | None = None
+        # The objects, other than numbers, that are listened to, by descriptor and side, with the handles.
+        self._files: dict[tuple[int, bool], tuple[Any, Handle]] = {}
         super().__init__(_Watched(self))
         if selector is not None:
             selector.close()
@@ -115,6 +117,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         """
         super().close()
         self._close()
+        self._files.clear()
         if self._children is not None:
             self._children.close()
 
@@ -287,17 +290,35 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         previous = self._watch(descriptor, is_writer, handle)
         if previous is not None:
             previous.cancel()
+        if isinstance(fd, int):
+            self._files.pop((descriptor, is_writer), None)
+        else:
+            self._files[descriptor, is_writer] = fd, handle
         return handle
 
     def _ignore(self, fd: Any, is_writer: bool) -> bool:
         if self.is_closed():
             return False
-        descriptor = _descriptor_of(fd)
+        try:
+            descriptor = _descriptor_of(fd)
+        except ValueError:
+            return self._ignore_closed(fd, is_writer)
+        self._files.pop((descriptor, is_writer), None)
         previous = self._unwatch(descriptor, is_writer) if descriptor <= _LARGEST_DESCRIPTOR else None
         if previous is None:
             return False
         previous.cancel()
         return True
+
+    def _ignore_closed(self, fd: Any, is_writer: bool) -> bool:
+        """Forget an object that has lost its number, which may by now be another's."""
+        for key, (file, handle) in self._files.items():
+            if file is fd and key[1] is is_writer:
+                del self._files[key]
+                self._unwatch(*key, handle)
+                handle.cancel()
+                return True
+        raise ValueError(f"Invalid file descriptor: {fd!r} is closed")
 
 
 def _leave_to_the_parent() -> None:
