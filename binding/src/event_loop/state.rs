@@ -28,7 +28,8 @@ pub(crate) struct EventLoopCore {
     pub(super) timers: Latch<Timers<Py<PyAny>>>,
     pub(super) inbox: Inbox<Py<PyAny>>,
     pub(super) watch: Latch<Watch<Hearer>>,
-    pub(super) epoll: Epoll,
+    /// The kernel's set of descriptors, until the loop is closed.
+    epoll: Latch<Option<Epoll>>,
     pub(super) events: Latch<Events>,
     /// Memory into which connections receive, when nobody has it.
     pub(super) receiving: Latch<Box<[MaybeUninit<u8>]>>,
@@ -55,7 +56,7 @@ impl EventLoopCore {
             timers: Latch::default(),
             inbox: Inbox::default(),
             watch: Latch::new(Watch::new(epoll.clone())),
-            epoll,
+            epoll: Latch::new(Some(epoll)),
             events: Latch::default(),
             receiving: Latch::default(),
             looked_at: AtomicU64::new(0),
@@ -105,7 +106,7 @@ impl EventLoopCore {
     #[pyo3(name = "_ring")]
     fn ring(&self) {
         if self.inbox.must_ring() {
-            self.epoll.ring();
+            self.wake();
         }
     }
 
@@ -163,23 +164,32 @@ impl EventLoopCore {
         (self.ready.close().len() + self.inbox.len(), self.timers.close().len(), self.watch.close().len())
     }
 
-    /// The descriptor that is readable while there is news for the loop.
+    /// The descriptor that is readable while there is news for the loop; -1 when it is closed.
     #[pyo3(name = "_descriptor")]
     fn descriptor(&self) -> RawFd {
-        self.epoll.as_fd().as_raw_fd()
+        self.epoll().map_or(-1, |epoll| epoll.as_fd().as_raw_fd())
     }
 
-    /// Drops all callbacks; none is taken any more.
+    /// Drops all callbacks, and gives back descriptors and memory; no callback is taken any more.
     #[pyo3(name = "_close")]
     fn close(&self) {
-        self.is_closed.store(true, Ordering::Relaxed);
+        // Whoever brings a callback from another thread looks at this afterwards, and this thread looks for it.
+        self.is_closed.store(true, Ordering::SeqCst);
         self.clear();
+        self.watch.close().end();
+        let epoll = self.epoll.close().take();
+        let receiving = std::mem::take(&mut *self.receiving.close());
+        let batch = self.datagrams.close().take();
+        drop((epoll, receiving, batch));
+        self.sockets.give_back();
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         if !self.constructed.is_true() {
             return Ok(());
         }
+        // Nobody can look into the inbox: what is there is shown among what is ready.
+        self.empty_inbox();
         self.ready.close().iter().try_for_each(|handle| handles::traverse(handle, &visit))?;
         self.timers.close().values().try_for_each(|handle| handles::traverse(handle, &visit))?;
         self.watch.close().watchers().try_for_each(|hearer| hearer.traverse(&visit))
@@ -195,6 +205,23 @@ impl EventLoopCore {
     pub(super) fn empty_inbox(&self) {
         while let Some(handle) = self.inbox.take() {
             self.ready.close().push_back(handle);
+        }
+    }
+
+    /// The kernel's set of descriptors; it stays open while somebody has this.
+    pub(super) fn epoll(&self) -> Option<Epoll> {
+        self.epoll.close().clone()
+    }
+
+    fn wake(&self) {
+        if let Some(epoll) = self.epoll() {
+            epoll.ring();
+        }
+    }
+
+    fn drop_inbox(&self) {
+        while let Some(handle) = self.inbox.take() {
+            drop(handle);
         }
     }
 
@@ -214,9 +241,7 @@ impl EventLoopCore {
         let timers = self.timers.close().take_all();
         let watchers = self.watch.close().take_all();
         drop((ready, timers, watchers));
-        while let Some(handle) = self.inbox.take() {
-            drop(handle);
-        }
+        self.drop_inbox();
     }
 }
 
@@ -253,7 +278,11 @@ impl Scheduler for EventLoopCore {
 
     fn take_threadsafe(&self, handle: Py<PyAny>) {
         if self.inbox.put(handle) {
-            self.epoll.ring();
+            self.wake();
+        }
+        // It has come too late for `close` to drop it.
+        if self.is_closed.load(Ordering::SeqCst) {
+            Python::attach(|_py| self.drop_inbox());
         }
     }
 

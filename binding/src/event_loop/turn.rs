@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 use threefold_event_loop::Watch;
 use threefold_event_loop::watch::Side;
@@ -50,6 +50,8 @@ fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
     if limit == Some(Duration::ZERO) {
         let now = Instant::now().as_nanos();
         if now.saturating_sub(core.looked_at.load(Ordering::Relaxed)) >= LOOK_EVERY {
+            // Callbacks that are no Python code would never let a signal through.
+            py.check_signals()?;
             look(py, core, Duration::ZERO)?;
             core.looked_at.store(now, Ordering::Relaxed);
         }
@@ -110,11 +112,12 @@ fn sleep(py: Python<'_>, core: &EventLoopCore, limit: Option<Duration>) -> PyRes
 
 /// Asks descriptors for news, for `limit` at most, and makes ready whom it concerns; says whether there was any.
 fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool> {
+    let Some(epoll) = core.epoll() else { return Err(PyRuntimeError::new_err("Event loop is closed")) };
     let mut events = std::mem::take(&mut *core.events.close());
     let waited = if limit.is_zero() {
-        core.epoll.wait(&mut events, Some(limit))
+        epoll.wait(&mut events, Some(limit))
     } else {
-        let waited = py.detach(|| core.epoll.wait(&mut events, Some(limit)));
+        let waited = py.detach(|| epoll.wait(&mut events, Some(limit)));
         core.inbox.wake();
         waited
     };

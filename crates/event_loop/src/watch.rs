@@ -14,7 +14,8 @@ use threefold_sys::epoll::{Epoll, Event, Interest};
 /// Descriptors that are watched, each with who reads it and who writes to it.
 #[derive(Debug)]
 pub struct Watch<W> {
-    epoll: Epoll,
+    /// None at the end.
+    epoll: Option<Epoll>,
     /// By descriptor.
     entries: Vec<Entry<W>>,
     watched_count: usize,
@@ -88,7 +89,7 @@ impl<W> Entry<W> {
 impl<W> Watch<W> {
     /// Watches through `epoll`.
     pub fn new(epoll: Epoll) -> Self {
-        Self { epoll, entries: Vec::new(), watched_count: 0 }
+        Self { epoll: Some(epoll), entries: Vec::new(), watched_count: 0 }
     }
 
     /// Sets who hears of a side of a descriptor, by level; returns who did so far.
@@ -105,7 +106,7 @@ impl<W> Watch<W> {
             entry.generation = entry.generation.wrapping_add(1);
         }
         // The kernel is asked even if it should know: the program may have closed the file, and this be another one.
-        if let Err(error) = register(&self.epoll, descriptor, entry) {
+        if let Err(error) = register(self.epoll.as_ref(), descriptor, entry) {
             *entry.side(side) = previous;
             entry.edge = edge;
             return Err(error);
@@ -134,7 +135,7 @@ impl<W> Watch<W> {
                 entry.edge = Some(Readiness::default());
                 entry.generation = entry.generation.wrapping_add(1);
             }
-            if let Err(error) = register(&self.epoll, descriptor, entry) {
+            if let Err(error) = register(self.epoll.as_ref(), descriptor, entry) {
                 *entry.side(side) = previous;
                 entry.edge = edge;
                 return Err(error);
@@ -187,7 +188,7 @@ impl<W> Watch<W> {
         if wakes_for_nothing && entry.registered.write {
             // A datagram that has left the house is told of each time.
             entry.registered.write = false;
-            let _closed_meanwhile = register(&self.epoll, Self::descriptor(event.token), entry);
+            let _closed_meanwhile = register(self.epoll.as_ref(), Self::descriptor(event.token), entry);
         }
     }
 
@@ -197,7 +198,7 @@ impl<W> Watch<W> {
         let entry = self.entries.get_mut(usize::try_from(descriptor).ok()?)?;
         let previous = entry.side(side).take()?;
         if entry.edge.is_none() {
-            let _closed_meanwhile = register(&self.epoll, descriptor, entry);
+            let _closed_meanwhile = register(self.epoll.as_ref(), descriptor, entry);
         }
         self.watched_count -= usize::from(entry.is_idle());
         Some(previous)
@@ -239,6 +240,11 @@ impl<W> Watch<W> {
         self.entries.iter().flat_map(|entry| entry.reader.iter().chain(&entry.writer))
     }
 
+    /// Lets go of the kernel's set: nothing can be watched any more.
+    pub fn end(&mut self) {
+        self.epoll = None;
+    }
+
     /// Takes out all who hear of something, and forgets the descriptors.
     pub fn take_all(&mut self) -> Vec<W> {
         self.watched_count = 0;
@@ -248,16 +254,21 @@ impl<W> Watch<W> {
 }
 
 fn entry_of<W>(entries: &mut Vec<Entry<W>>, descriptor: RawFd) -> io::Result<&mut Entry<W>> {
-    let unknown = || io::Error::from_raw_os_error(9);
-    let index = usize::try_from(descriptor).map_err(|_negative| unknown())?;
+    let index = usize::try_from(descriptor).map_err(|_negative| not_open())?;
     if index >= entries.len() {
         entries.resize_with(index + 1, Entry::new);
     }
-    entries.get_mut(index).ok_or_else(unknown)
+    entries.get_mut(index).ok_or_else(not_open)
+}
+
+/// `EBADF`.
+fn not_open() -> io::Error {
+    io::Error::from_raw_os_error(9)
 }
 
 /// Asks the kernel for what is wanted of a descriptor now.
-fn register<W>(epoll: &Epoll, descriptor: RawFd, entry: &mut Entry<W>) -> io::Result<()> {
+fn register<W>(epoll: Option<&Epoll>, descriptor: RawFd, entry: &mut Entry<W>) -> io::Result<()> {
+    let Some(epoll) = epoll else { return Err(not_open()) };
     let mut wanted = entry.wanted();
     wanted.is_edge = entry.edge.is_some();
     if wanted.is_edge {

@@ -82,9 +82,12 @@ impl Event {
 
 /// A set of descriptors that the kernel watches, and its bell.
 #[derive(Clone, Debug)]
-pub struct Epoll {
-    set: Arc<OwnedFd>,
-    bell: Arc<OwnedFd>,
+pub struct Epoll(Arc<Descriptors>);
+
+#[derive(Debug)]
+struct Descriptors {
+    set: OwnedFd,
+    bell: OwnedFd,
 }
 
 impl Epoll {
@@ -97,12 +100,12 @@ impl Epoll {
         let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         // Told at each ring, and never read: it counts to 2^64, and is done long before.
         epoll::add(&set, &bell, epoll::EventData::new_u64(BELL), epoll::EventFlags::IN | epoll::EventFlags::ET)?;
-        Ok(Self { set: Arc::new(set), bell: Arc::new(bell) })
+        Ok(Self(Arc::new(Descriptors { set, bell })))
     }
 
     /// The set's own descriptor, which is readable while there is news.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.set.as_fd()
+        self.0.set.as_fd()
     }
 
     /// Watches a descriptor.
@@ -111,7 +114,7 @@ impl Epoll {
     /// It is watched already, is closed, or can't be watched (a regular file).
     pub fn add(&self, descriptor: RawFd, token: u64, interest: Interest) -> io::Result<()> {
         let descriptor = named(descriptor)?;
-        Ok(epoll::add(&*self.set, descriptor, epoll::EventData::new_u64(token), interest.flags())?)
+        Ok(epoll::add(&self.0.set, descriptor, epoll::EventData::new_u64(token), interest.flags())?)
     }
 
     /// Watches a descriptor for something else.
@@ -120,7 +123,7 @@ impl Epoll {
     /// It is not watched, or closed.
     pub fn modify(&self, descriptor: RawFd, token: u64, interest: Interest) -> io::Result<()> {
         let descriptor = named(descriptor)?;
-        Ok(epoll::modify(&*self.set, descriptor, epoll::EventData::new_u64(token), interest.flags())?)
+        Ok(epoll::modify(&self.0.set, descriptor, epoll::EventData::new_u64(token), interest.flags())?)
     }
 
     /// Watches a descriptor no more.
@@ -128,7 +131,7 @@ impl Epoll {
     /// # Errors
     /// It is not watched, or closed.
     pub fn remove(&self, descriptor: RawFd) -> io::Result<()> {
-        Ok(epoll::delete(&*self.set, named(descriptor)?)?)
+        Ok(epoll::delete(&self.0.set, named(descriptor)?)?)
     }
 
     /// Waits for news, at most `limit` (`None`: for ever), and puts them in place of the former.
@@ -142,7 +145,7 @@ impl Epoll {
         events.0.clear();
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let mut room = [MaybeUninit::uninit(); EVENT_COUNT];
-        let (news, _rest) = epoll::wait(&*self.set, &mut room, limit.as_ref())?;
+        let (news, _rest) = epoll::wait(&self.0.set, &mut room, limit.as_ref())?;
         events.0.extend(news.iter().map(Event::of).filter(|event| event.token != BELL));
         Ok(())
     }
@@ -150,7 +153,7 @@ impl Epoll {
     /// Wakes whoever waits, now or next. From any thread, and from a signal handler.
     pub fn ring(&self) {
         // It can fail only when it has been rung 2^64 times.
-        let _counted = rustix::io::write(&*self.bell, &1_u64.to_ne_bytes());
+        let _counted = rustix::io::write(&self.0.bell, &1_u64.to_ne_bytes());
     }
 }
 

@@ -10,7 +10,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from threefold._threefold import EventLoopCore
-from threefold.asyncio import _children, _streams
+from threefold.asyncio import _accepting, _children, _connecting, _streams
 from threefold.asyncio._datagrams import DatagramTransport
 from threefold.asyncio._handles import Handle
 from threefold.asyncio._stream_transport import StreamTransport
@@ -149,10 +149,19 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
 
     # Connections.
 
+    create_connection = _connecting.with_races(_StandardLoop.create_connection)
+    _connect_sock = _connecting.connect
+
+    def _accept_connection(
+        self, factory: Any, listening: Any, context: Any = None, server: Any = None, backlog: int = 100, *rest: Any
+    ) -> None:
+        _accepting.accept_connections(self, factory, listening, context, server, backlog, *rest)
+
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
     ) -> StreamTransport:
         self._ensure_fd_no_transport(sock)
+        _connecting.note_owner(sock)
         _streams.adopt(protocol)
         return StreamTransport(self, sock, protocol, waiter, extra, server)
 
@@ -171,6 +180,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
     ) -> Any:
         self._ensure_fd_no_transport(rawsock)
+        _connecting.note_owner(rawsock)
         _streams.adopt(protocol)
         ssl_protocol: Any = sslproto.SSLProtocol(
             self,
