@@ -3,6 +3,7 @@
 import errno
 from asyncio import constants, trsock
 from asyncio.log import logger
+from functools import partial
 from typing import Any
 
 # What a server gets over by waiting.
@@ -39,9 +40,9 @@ def accept_connections(
                 raise
             report = {"message": "socket.accept() out of system resource", "exception": error}
             loop.call_exception_handler(report | {"socket": trsock.TransportSocket(listening)})
-            loop._remove_reader(listening)
-            arguments = (factory, listening, context, server, backlog, *rest)
-            loop.call_later(constants.ACCEPT_RETRY_DELAY, _listen_again, loop, listening, arguments)
+            loop._remove_reader(listening.fileno())
+            again = partial(_listen_again, loop)
+            loop.call_later(constants.ACCEPT_RETRY_DELAY, again, factory, listening, context, server, backlog, *rest)
             return
         if loop.get_debug():
             logger.debug("%r got a new connection from %r: %r", server, address, connection)
@@ -54,7 +55,7 @@ def accept_connections(
         loop.create_task(accepted, **named)
 
 
-def _listen_again(loop: Any, listening: Any, arguments: tuple[Any, ...]) -> None:
+def _listen_again(loop: Any, factory: Any, listening: Any, *arguments: Any) -> None:
     # Its server may have been closed meanwhile.
     if listening.fileno() != -1:
-        loop._start_serving(*arguments)
+        loop._start_serving(factory, listening, *arguments)

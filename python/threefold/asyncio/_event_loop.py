@@ -153,9 +153,18 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
     _connect_sock = _connecting.connect
 
     def _accept_connection(
-        self, factory: Any, listening: Any, context: Any = None, server: Any = None, backlog: int = 100, *rest: Any
+        self,
+        factory: Any,
+        listening: Any,
+        context: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        *rest: Any,
     ) -> None:
-        _accepting.accept_connections(self, factory, listening, context, server, backlog, *rest)
+        limits = (ssl_handshake_timeout, ssl_shutdown_timeout)
+        _accepting.accept_connections(self, factory, listening, context, server, backlog, *limits, *rest)
 
     def _make_socket_transport(
         self, sock: Any, protocol: Any, waiter: Any = None, *, extra: Any = None, server: Any = None
