@@ -67,6 +67,7 @@ soak: ## the event loop under random ends for ten minutes, a million connections
 	@$(ENVIRONMENT)/bin/python tests/stress/loops/soak.py --seconds $(SOAK_SECONDS)
 	@$(ENVIRONMENT)/bin/python tests/stress/loops/leaks.py connections --count $(SOAK_CONNECTIONS)
 	@$(ENVIRONMENT)/bin/python tests/stress/loops/leaks.py loops --count $(SOAK_LOOPS)
+	@$(ENVIRONMENT)/bin/python tests/stress/loops/idle.py
 
 lint: ## rustfmt, clippy, rustdoc, licences, ruff, mypy, stubtest
 	@$(GATE) --quick build lint-rust lint-python stubs

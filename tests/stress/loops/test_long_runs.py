@@ -35,7 +35,7 @@ def test_every_byte_is_accounted_for_while_half_of_the_connections_break(full_st
 
 @pytest.mark.timeout(LIMIT_S)
 def test_connections_leave_neither_memory_nor_descriptors_behind(full_stress: bool) -> None:
-    figures = run("leaks.py", "connections", "--count", str(100_000 if full_stress else 5_000))
+    figures = run("leaks.py", "connections", "--count", str(100_000 if full_stress else 3_000))
     assert min(figures[kind] for kind in ("protocol", "streams", "unix", "tls")) > 0
 
 
@@ -43,3 +43,8 @@ def test_connections_leave_neither_memory_nor_descriptors_behind(full_stress: bo
 def test_loops_leave_neither_memory_nor_descriptors_behind(full_stress: bool) -> None:
     count = 10_000 if full_stress else 300
     assert run("leaks.py", "loops", "--count", str(count))["loops"] == count
+
+
+@pytest.mark.timeout(LIMIT_S)
+def test_an_idle_connection_costs_less_than_two_kibibytes(full_stress: bool) -> None:
+    assert 0 < run("idle.py", "--count", str(10_000 if full_stress else 2_000))["bytes each"] <= 2048
