@@ -8,12 +8,16 @@ PYTHONS ?=
 PYTEST ?=
 # More for the benches, such as `make bench BENCH="--only queues --rounds 9"`.
 BENCH ?=
+# How long `make soak` runs: seconds under random ends of connections, then so many connections, then so many loops.
+SOAK_SECONDS ?= 600
+SOAK_CONNECTIONS ?= 1000000
+SOAK_LOOPS ?= 10000
 NEWER_PYTHON ?= ../shared/tools/newer-python
 
 GATE = $(PYTHON) scripts/gate.py $(if $(PYTEST),--pytest '$(PYTEST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build quick test check python rust loom seeded-bugs tsan conformance cluster programs stress lint fmt docs bench results package test-newer clean
+.PHONY: help demo build quick test check python rust loom seeded-bugs tsan conformance cluster programs stress soak lint fmt docs bench results package test-newer clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +64,13 @@ programs: ## uvicorn, aiohttp, asyncpg, grpc and others on our event loop, on th
 
 stress: ## the stress tests in their full length
 	@$(PYTHON) scripts/gate.py --this-python --quick --pytest 'tests/stress --full-stress' build python
+
+soak: ## the event loop under random ends for ten minutes, a million connections, 10,000 loops; SOAK_SECONDS=60 and so on
+	@$(PYTHON) scripts/develop.py --venv $(ENVIRONMENT) --group build $(PYTHON)
+	@$(ENVIRONMENT)/bin/python tests/stress/loops/soak.py --seconds $(SOAK_SECONDS)
+	@$(ENVIRONMENT)/bin/python tests/stress/loops/leaks.py connections --count $(SOAK_CONNECTIONS)
+	@$(ENVIRONMENT)/bin/python tests/stress/loops/leaks.py loops --count $(SOAK_LOOPS)
+	@$(ENVIRONMENT)/bin/python tests/stress/loops/idle.py
 
 lint: ## rustfmt, clippy, rustdoc, licences, ruff, mypy, stubtest
 	@$(GATE) --quick build lint-rust lint-python stubs

@@ -173,18 +173,23 @@ impl EventLoopCore {
         (self.ready.close().len() + self.inbox.len(), self.timers.close().len(), self.watch.close().len())
     }
 
-    /// The descriptor that is readable while there is news for the loop.
+    /// The descriptor that is readable while there is news for the loop; -1 when it is closed.
     #[pyo3(name = "_descriptor")]
     fn descriptor(&self) -> RawFd {
         self.epoll.number()
     }
 
-    /// Drops all callbacks, and gives the loop's own descriptors back; no callback is taken any more.
+    /// Drops all callbacks, and gives back descriptors and memory; no callback is taken any more.
     #[pyo3(name = "_close")]
     fn close(&self) {
-        self.is_closed.store(true, Ordering::Relaxed);
+        // Whoever brings a callback from another thread looks at this afterwards, and this thread looks for it.
+        self.is_closed.store(true, Ordering::SeqCst);
         self.clear();
         self.epoll.close();
+        let receiving = std::mem::take(&mut *self.receiving.close());
+        let batch = self.datagrams.close().take();
+        drop((receiving, batch));
+        self.sockets.give_back();
     }
 
     /// Leaves what the kernel knows of the descriptors to the parent, in the child of a fork.
@@ -202,6 +207,8 @@ impl EventLoopCore {
         if !self.constructed.is_true() {
             return Ok(());
         }
+        // Nobody can look into the inbox: what is there is shown among what is ready.
+        self.empty_inbox();
         self.ready.close().iter().try_for_each(|handle| handles::traverse(handle, &visit))?;
         self.timers.close().values().try_for_each(|handle| handles::traverse(handle, &visit))?;
         self.watch.close().watchers().try_for_each(|hearer| hearer.traverse(&visit))
@@ -217,6 +224,12 @@ impl EventLoopCore {
     pub(super) fn empty_inbox(&self) {
         while let Some(handle) = self.inbox.take() {
             self.ready.close().push_back(handle);
+        }
+    }
+
+    fn drop_inbox(&self) {
+        while let Some(handle) = self.inbox.take() {
+            drop(handle);
         }
     }
 
@@ -236,9 +249,7 @@ impl EventLoopCore {
         let timers = self.timers.close().take_all();
         let watchers = self.watch.close().take_all();
         drop((ready, timers, watchers));
-        while let Some(handle) = self.inbox.take() {
-            drop(handle);
-        }
+        self.drop_inbox();
     }
 }
 
@@ -276,6 +287,10 @@ impl Scheduler for EventLoopCore {
     fn take_threadsafe(&self, handle: Py<PyAny>) {
         if self.inbox.put(handle) {
             self.epoll.ring();
+        }
+        // It has come too late for `close` to drop it.
+        if self.is_closed.load(Ordering::SeqCst) {
+            Python::attach(|_py| self.drop_inbox());
         }
     }
 

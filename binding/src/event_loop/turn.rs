@@ -51,6 +51,8 @@ fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
     if limit == Some(Duration::ZERO) {
         let now = Instant::now().as_nanos();
         if now.saturating_sub(core.looked_at.load(Ordering::Relaxed)) >= LOOK_EVERY {
+            // Callbacks that are no Python code would never let a signal through.
+            py.check_signals()?;
             look(py, core, Duration::ZERO)?;
             core.looked_at.store(now, Ordering::Relaxed);
         }

@@ -12,7 +12,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from threefold._threefold import EventLoopCore
-from threefold.asyncio import _children, _streams
+from threefold.asyncio import _accepting, _children, _connecting, _streams
 from threefold.asyncio._datagrams import DatagramTransport
 from threefold.asyncio._handles import Handle
 from threefold.asyncio._stream_transport import StreamTransport
@@ -161,6 +161,23 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
 
     # Connections.
 
+    create_connection = _connecting.with_races(_StandardLoop.create_connection)
+    _connect_sock = _connecting.connect
+
+    def _accept_connection(
+        self,
+        factory: Any,
+        listening: Any,
+        context: Any = None,
+        server: Any = None,
+        backlog: int = 100,
+        ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+        ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+        *rest: Any,
+    ) -> None:
+        limits = (ssl_handshake_timeout, ssl_shutdown_timeout)
+        _accepting.accept_connections(self, factory, listening, context, server, backlog, *limits, *rest)
+
     def _make_socket_transport(
         self,
         sock: Any,
@@ -172,6 +189,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         context: Context | None = None,
     ) -> StreamTransport:
         self._ensure_fd_no_transport(sock)
+        _connecting.note_owner(sock)
         _streams.adopt(protocol)
         return StreamTransport(self, sock, protocol, waiter, extra, server, context)
 
@@ -191,6 +209,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         context: Context | None = None,
     ) -> Any:
         self._ensure_fd_no_transport(rawsock)
+        _connecting.note_owner(rawsock)
         _streams.adopt(protocol)
         ssl_protocol: Any = sslproto.SSLProtocol(
             self,

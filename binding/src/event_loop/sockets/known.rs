@@ -93,6 +93,13 @@ impl Sockets {
         Ok(())
     }
 
+    /// Gives back the memory, and forgets all sockets.
+    pub(in super::super) fn give_back(&self) {
+        let known = std::mem::take(&mut *self.known.close());
+        let room = self.room.close().take();
+        drop((known, room));
+    }
+
     /// Lends the memory that data is received in.
     pub(in super::super) fn with_room<T>(&self, receive: impl FnOnce(&mut [MaybeUninit<u8>]) -> T) -> T {
         let mut room = self.room.close().take().unwrap_or_else(|| Box::new_uninit_slice(ROOM_BYTES));
