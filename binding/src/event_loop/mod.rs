@@ -2,6 +2,8 @@
 
 mod datagrams;
 mod hearer;
+mod mark;
+mod sentry;
 mod sockets;
 mod state;
 mod stream;
@@ -11,6 +13,7 @@ use pyo3::prelude::*;
 
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     state::register(module)?;
+    sentry::register(module)?;
     datagrams::register(module)?;
     sockets::register(module)?;
     stream::register(module)

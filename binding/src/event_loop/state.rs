@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
@@ -14,6 +15,8 @@ use threefold_sys::epoll::{Epoll, Events};
 use threefold_wait::Latch;
 
 use super::hearer::Hearer;
+use super::mark::Mark;
+use super::sentry::Post;
 use super::sockets::{Sockets, os_error};
 use crate::convert::Constructed;
 use crate::ffi::handles::{self, Scheduler};
@@ -41,6 +44,9 @@ pub(crate) struct EventLoopCore {
     has_task_factory: AtomicBool,
     pub(super) sockets: Sockets,
     pub(super) datagrams: super::datagrams::Spare,
+    /// For those who look at it from outside.
+    pub(super) mark: Arc<Mark>,
+    pub(super) post: OnceLock<Arc<Post>>,
 }
 
 #[pymethods]
@@ -65,6 +71,8 @@ impl EventLoopCore {
             has_task_factory: AtomicBool::new(false),
             sockets: Sockets::default(),
             datagrams: Latch::default(),
+            mark: Arc::default(),
+            post: OnceLock::new(),
         })
     }
 
@@ -169,7 +177,7 @@ impl EventLoopCore {
 
     /// The numbers of callbacks that are ready, of timers, and of descriptors that are watched.
     #[pyo3(name = "_counts")]
-    fn counts(&self) -> (usize, usize, usize) {
+    pub(super) fn counts(&self) -> (usize, usize, usize) {
         (self.ready.close().len() + self.inbox.len(), self.timers.close().len(), self.watch.close().len())
     }
 

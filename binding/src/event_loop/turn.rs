@@ -13,6 +13,7 @@ use threefold_sys::epoll::Event;
 use threefold_sys::slot;
 
 use super::hearer::Hearer;
+use super::sentry;
 use super::sockets::os_error;
 use super::state::EventLoopCore;
 use crate::ffi::handles::{self, Ran, Scheduler};
@@ -34,6 +35,7 @@ const RESOLUTION: f64 = 1e-9; // seconds
 pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
     let core = this.get();
     core.looked_at.store(0, Ordering::Relaxed);
+    let _on_post = sentry::begin(this)?;
     loop {
         take_news(this)?;
         run_ready(this)?;
@@ -117,7 +119,9 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
     let waited = if limit.is_zero() {
         core.epoll.wait(&mut events, Some(limit))
     } else {
+        core.mark.fall_asleep();
         let waited = py.detach(|| core.epoll.wait(&mut events, Some(limit)));
+        core.mark.step();
         core.inbox.wake();
         waited
     };
@@ -127,6 +131,7 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
         Ok(()) => {
             for event in events.iter() {
                 is_news = true;
+                core.mark.step();
                 let told = tell(py, core, event, outcome.is_err());
                 outcome = outcome.and(told);
             }
@@ -178,7 +183,9 @@ fn run_ready(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
         // None: a callback has closed the loop.
         let Some(handle) = core.ready.close().pop_front() else { return Ok(()) };
         let handle = handle.into_bound(py);
+        core.mark.runs(&handle);
         let ran = if core.is_debugging.load(Ordering::Relaxed) { Ran::Foreign } else { handles::run(&handle) };
+        core.mark.has_run();
         match ran {
             Ran::Done => handles::release(handle),
             Ran::Raised(error) => report(this, &handle, error)?,

@@ -4,6 +4,7 @@
 //! its slots, at offsets that its member descriptors tell; so every method of it works on our handles.
 
 mod cancelling;
+mod marking;
 mod running;
 
 use std::ffi::CStr;
@@ -19,6 +20,7 @@ use threefold_wait::Latch;
 use super::call_complete;
 pub(crate) use cancelling::is_cancelled;
 use cancelling::{cancel, cancel_timer};
+pub(crate) use marking::Running;
 pub(crate) use running::{Ran, release, run, traverse};
 
 /// Arguments of a callback that are copied to the stack for the call; more are passed where they are.

@@ -30,9 +30,15 @@ pub(crate) mod header {
     pub(crate) const NOT_SHOWN: usize = 12;
     /// Texts that found no room.
     pub(crate) const TEXTS_LOST: usize = 13;
+    /// The number of the last question about tasks; the only word that readers write.
+    pub(crate) const ASKED: usize = 14;
+    /// The number of the last question that was answered.
+    pub(crate) const ANSWERED: usize = 15;
+    /// How many event loops run that can be asked about.
+    pub(crate) const LOOPS: usize = 16;
 
     /// How many words are in use; the header itself takes a page.
-    pub(crate) const USED: usize = 14;
+    pub(crate) const USED: usize = 17;
     pub(crate) const WORDS: usize = 512;
 }
 

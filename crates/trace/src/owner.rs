@@ -47,7 +47,12 @@ impl Owner {
     /// The task at `address`, run by the calling thread.
     #[inline]
     pub fn task(address: usize) -> Self {
-        Self(u64::from(slot::current()) | (((address as u64) >> 4) & TASK_MASK) << SLOT_BITS)
+        Self::task_of(slot::current(), address)
+    }
+
+    /// The task at `address`, run by the thread with this slot.
+    pub fn task_of(slot: u32, address: usize) -> Self {
+        Self(u64::from(slot) & SLOT_MASK | (((address as u64) >> 4) & TASK_MASK) << SLOT_BITS)
     }
 
     /// The slot of the thread, or of the thread that runs the task.

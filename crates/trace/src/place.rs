@@ -14,6 +14,8 @@ use crate::{process, read};
 const ENDING: &str = ".waits";
 /// A table whose header is not complete yet.
 const UNFINISHED: &str = ".waits.new";
+/// What a process last told of its tasks.
+const ANSWER: &str = ".tasks";
 
 /// The table file of a process of this user: `$XDG_RUNTIME_DIR/threefold/PID.waits`, or `/tmp/threefold-UID/PID.waits`
 /// when there is no such directory.
@@ -102,7 +104,9 @@ pub(crate) fn sweep() {
     let namespace = process::namespace();
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let is_stale = if let Some(pid) = pid_in(&name, ENDING) {
+        let is_stale = if let Some(pid) = pid_in(&name, ANSWER) {
+            process::stat(pid).is_none() && is_old(&entry)
+        } else if let Some(pid) = pid_in(&name, ENDING) {
             process::stat(pid).is_none() && is_of(&entry.path(), namespace)
         } else {
             pid_in(&name, UNFINISHED).is_some_and(|pid| process::stat(pid).is_none()) && is_old(&entry)

@@ -38,6 +38,12 @@ pub enum Reason {
     Receive = 15,
     /// For room in a connection.
     Send = 16,
+    /// Not a wait of its own: one of its callbacks keeps an event loop from all others.
+    BlocksLoop = 17,
+    /// For another task.
+    Task = 18,
+    /// For what its event loop brings.
+    Loop = 19,
 }
 
 /// What the holder that a wait names has to do with it.
@@ -49,7 +55,7 @@ pub(crate) enum Relation {
 }
 
 impl Reason {
-    const ALL: [Self; 16] = [
+    const ALL: [Self; 19] = [
         Self::Lock,
         Self::RLock,
         Self::Condition,
@@ -66,6 +72,9 @@ impl Reason {
         Self::PoolJob,
         Self::Receive,
         Self::Send,
+        Self::BlocksLoop,
+        Self::Task,
+        Self::Loop,
     ];
 
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
@@ -76,7 +85,7 @@ impl Reason {
     /// another may do it too, `None` when the wait has no single holder.
     pub(crate) const fn is_ended_by_holder_alone(self) -> Option<bool> {
         match self {
-            Self::RLock | Self::ThreadJoin => Some(true),
+            Self::RLock | Self::ThreadJoin | Self::Task => Some(true),
             Self::Lock => Some(false),
             _ => None,
         }
@@ -84,7 +93,7 @@ impl Reason {
 
     pub(crate) const fn relation(self) -> Relation {
         match self {
-            Self::ThreadJoin | Self::Shutdown => Relation::EndOf,
+            Self::ThreadJoin | Self::Shutdown | Self::Task => Relation::EndOf,
             Self::FutureResult => Relation::ResultFrom,
             _ => Relation::HeldBy,
         }
@@ -110,6 +119,9 @@ impl fmt::Display for Reason {
             Self::PoolJob => "Pool worker (no job)",
             Self::Receive => "Connection.recv",
             Self::Send => "Connection.send (full)",
+            Self::BlocksLoop => "blocks its event loop",
+            Self::Task => "await",
+            Self::Loop => "event loop",
         })
     }
 }
@@ -124,6 +136,6 @@ mod tests {
             assert_eq!(Reason::from_byte(reason as u8), Some(reason));
         }
         assert_eq!(Reason::from_byte(0), None);
-        assert_eq!(Reason::from_byte(17), None);
+        assert_eq!(Reason::from_byte(20), None);
     }
 }

@@ -15,7 +15,7 @@ use crate::layout::{
     FILE_WORDS, MAGIC, OBJECTS, Region, TEXTS, THREADS, VERSION, WAITS, WORD_BYTES, header, object, wait,
 };
 use crate::rows::{Reserve, Rows};
-use crate::{place, process, quit_thread, text, thread_row};
+use crate::{place, process, question, quit_thread, text, thread_row};
 
 /// How many bytes of a region get their room in the file system at a time.
 const STEP_BYTES: usize = 16 * 1024;
@@ -74,6 +74,7 @@ fn make() -> Option<&'static Table> {
 pub fn remove() {
     if let Some(Ok(table)) = existing() {
         if table.is_at_its_path() {
+            let _there_may_be_none = fs::remove_file(question::answer_path(&table.path));
             let _gone_meanwhile = fs::remove_file(&table.path);
         }
     }
@@ -150,6 +151,14 @@ impl Table {
     #[inline]
     pub(crate) fn is_ours(&self) -> bool {
         self.generation == fork::generation()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn header_word(&self, word: usize) -> &AtomicU64 {
+        &self.words()[word]
     }
 
     pub(crate) fn count_not_shown(&self) {

@@ -12,7 +12,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from threefold._threefold import EventLoopCore
-from threefold.asyncio import _accepting, _children, _connecting, _streams
+from threefold.asyncio import _accepting, _children, _connecting, _streams, _visible
 from threefold.asyncio._datagrams import DatagramTransport
 from threefold.asyncio._handles import Handle
 from threefold.asyncio._stream_transport import StreamTransport
@@ -389,3 +389,6 @@ def _descriptor_of(fd: Any) -> int:
 def _described(handle: Any) -> str:
     task = getattr(handle._callback, "__self__", None)
     return repr(task) if isinstance(task, asyncio.Task) else str(handle)
+
+
+_visible.look_after_loops()

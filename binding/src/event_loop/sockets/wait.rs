@@ -251,6 +251,15 @@ impl SocketWait {
         format!("EventLoop.{}", self.name)
     }
 
+    /// Its name and its socket, for those who want to know what a task awaits.
+    fn _describe<'py>(&self, py: Python<'py>) -> (String, Option<Bound<'py, PyAny>>) {
+        let socket = match &*self.progress.close() {
+            Progress::New(request) | Progress::Waiting(request, _) => Some(request.socket.bind(py).clone()),
+            Progress::Stepping | Progress::Over => None,
+        };
+        (self.name.to_owned(), socket)
+    }
+
     #[getter]
     fn cr_running(&self) -> bool {
         matches!(*self.progress.close(), Progress::Stepping)

@@ -202,6 +202,16 @@ impl StreamRead {
         "StreamReader.read"
     }
 
+    /// Its name and its transport, for those who want to know what a task awaits.
+    fn _describe<'py>(&self, py: Python<'py>) -> PyResult<(&'static str, Option<Bound<'py, PyAny>>)> {
+        let reader = match &*self.read.progress.close() {
+            Progress::New(reader) | Progress::Waiting(reader, _) => Some(reader.bind(py).clone()),
+            Progress::Served(..) | Progress::Over => None,
+        };
+        let transport = reader.map(|reader| item(&reader, intern!(py, "_transport"))).transpose()?;
+        Ok(("StreamReader.read", transport))
+    }
+
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         if !self.constructed.is_true() {
             return Ok(());

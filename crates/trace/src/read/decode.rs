@@ -85,6 +85,7 @@ pub(super) fn decode(
         pid: u32::try_from(header[header::PID]).unwrap_or(0),
         parent_pid: u32::try_from(header[header::PARENT_PID]).unwrap_or(0),
         command: String::new(),
+        loops: Some(Vec::new()),
         unreadable_count: reading.unreadable_count + (reading.rows.len() - waits.len()) as u64,
         waits,
         not_shown_count: header[header::NOT_SHOWN],
@@ -149,7 +150,8 @@ impl Reading {
             reason: Reason::from_byte(words[wait::REASON].to_le_bytes()[0])?,
             object: words[wait::OBJECT],
             holder: self.actor(row.holder),
-            lasted: now.since(Instant::from_nanos(words[wait::SINCE])),
+            what: String::new(),
+            lasted: Some(now.since(Instant::from_nanos(words[wait::SINCE]))),
             site: self.text(words[wait::SITE]).unwrap_or_default(),
             has_timeout: words[wait::REASON] & wait::HAS_TIMEOUT != 0,
             is_steady: row.is_steady,
@@ -181,14 +183,28 @@ impl Reading {
 
     /// `None` for no text, and for a handle that leads nowhere.
     fn text(&self, bits: u64) -> Option<String> {
-        let handle = Text::from_bits(bits);
-        let first = handle.first_word() as usize;
-        let [low, high, ..] = self.texts.get(first).filter(|_| first != 0)?.to_ne_bytes();
-        let length = usize::from(u16::from_ne_bytes([low, high]));
-        let end = first + (length + 2).div_ceil(WORD_BYTES);
-        let bytes: Vec<u8> = self.texts.get(first..end)?.iter().flat_map(|word| word.to_ne_bytes()).collect();
-        Some(handle.fill(&String::from_utf8_lossy(bytes.get(2..2 + length)?)))
+        text_in(&self.texts, bits)
     }
+}
+
+/// The thread with this slot, as the table names it.
+pub(super) fn thread_actor(source: &(impl Source + ?Sized), slot: u32) -> io::Result<Actor> {
+    let threads = source.words(THREADS.start, used(source, THREADS)? * thread::WORDS)?;
+    let texts = source.words(TEXTS.start, used(source, TEXTS)?)?;
+    let row = threads.chunks_exact(thread::WORDS).nth(slot as usize).unwrap_or(&[0; thread::WORDS]);
+    let name = text_in(&texts, row[thread::NAME]).unwrap_or_default();
+    let kernel_id = u32::try_from(row[thread::KERNEL_ID]).unwrap_or(0);
+    Ok(Actor { owner: Owner::of_slot(slot), thread_name: name.clone(), name, kernel_id, stayed_behind: false })
+}
+
+fn text_in(texts: &[u64], bits: u64) -> Option<String> {
+    let handle = Text::from_bits(bits);
+    let first = handle.first_word() as usize;
+    let [low, high, ..] = texts.get(first).filter(|_| first != 0)?.to_ne_bytes();
+    let length = usize::from(u16::from_ne_bytes([low, high]));
+    let end = first + (length + 2).div_ceil(WORD_BYTES);
+    let bytes: Vec<u8> = texts.get(first..end)?.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    Some(handle.fill(&String::from_utf8_lossy(bytes.get(2..2 + length)?)))
 }
 
 /// How many rows of `region` were ever used, by now.

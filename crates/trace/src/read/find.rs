@@ -10,7 +10,9 @@ use super::decode::{Header, check_header, decode};
 use super::error::ReadError;
 use super::snapshot::Snapshot;
 use super::source::{header_words, open};
+use super::told::add;
 use crate::layout::header;
+use crate::question::{self, Told};
 use crate::{place, process};
 
 /// No chain of parents is longer than this.
@@ -37,8 +39,12 @@ pub fn snapshot(pid: u32) -> Result<Snapshot, ReadError> {
         };
         let header = check_header(&file, &path)?;
         if is_of_this_run(&header, pid, stat.start_time) && process::has_mapped(pid, &name) {
-            let snapshot = decode(&file, &path, &header, Instant::now())?;
-            return Ok(Snapshot { command: process::command(pid), ..snapshot });
+            // First, so that what a row says of a task is newer than what its loop said.
+            let told = if header[header::LOOPS] > 0 { question::ask(&path) } else { Some(Told::default()) };
+            let mut snapshot = decode(&file, &path, &header, Instant::now())?;
+            snapshot.command = process::command(pid);
+            add(&mut snapshot, &file, told);
+            return Ok(snapshot);
         }
     }
     Err(ReadError::NoTable(pid))

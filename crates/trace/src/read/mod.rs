@@ -7,9 +7,11 @@ mod error;
 mod find;
 mod snapshot;
 mod source;
+mod told;
 
 pub use decode::from_bytes;
 pub use error::ReadError;
 pub use find::{family, snapshot};
 pub use snapshot::{Actor, Snapshot, Waiting};
-pub(crate) use source::header_words;
+pub(crate) use source::{Source, header_words};
+pub use told::LoopState;

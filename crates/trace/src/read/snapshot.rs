@@ -5,6 +5,8 @@ use std::time::Duration;
 use crate::owner::Owner;
 use crate::reason::Reason;
 
+use super::told::LoopState;
+
 /// The waits of one process at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
@@ -14,8 +16,10 @@ pub struct Snapshot {
     pub parent_pid: u32,
     /// Its command line; empty when it cannot be read.
     pub command: String,
-    /// Who waits, the longest wait first.
+    /// Who waits, the longest wait first, and then what tasks await of their loops.
     pub waits: Vec<Waiting>,
+    /// The event loops that run, as the process told; `None` when it has some and did not answer.
+    pub loops: Option<Vec<LoopState>>,
     /// Waits that found no room in the table, counted since it was made.
     pub not_shown_count: u64,
     /// Rows that did not stand still long enough to be read, or make no sense.
@@ -33,8 +37,10 @@ pub struct Waiting {
     pub object: u64,
     /// Who holds it, if that is known.
     pub holder: Option<Actor>,
-    /// How long it has lasted.
-    pub lasted: Duration,
+    /// What else is known of what it is waited for, in words; empty when the reason says all.
+    pub what: String,
+    /// How long it has lasted, if that is known.
+    pub lasted: Option<Duration>,
     /// The line that waits; empty when it is not known.
     pub site: String,
     /// Whether it ends by itself.

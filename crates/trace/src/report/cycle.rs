@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use crate::owner::Owner;
 use crate::read::{Actor, Snapshot, Waiting};
+use crate::reason::Reason;
 use crate::verdict::{self, Edge};
 
 /// A ring of waits in one process.
@@ -22,7 +23,9 @@ impl Ring<'_> {
 
 /// The rings among the waits that have a holder, cannot time out, and stood still while they were read.
 pub(super) fn rings(snapshot: &Snapshot) -> Vec<Ring<'_>> {
-    let waiters: HashSet<u64> = snapshot.waits.iter().map(|waiting| waiting.waiter.owner.0).collect();
+    // A task that awaits its loop goes on as soon as its thread does.
+    let on_their_own = snapshot.waits.iter().filter(|waiting| waiting.reason != Reason::Loop);
+    let waiters: HashSet<u64> = on_their_own.map(|waiting| waiting.waiter.owner.0).collect();
     let mut waits = Vec::new();
     let mut edges = Vec::new();
     // The longest wait comes first in a snapshot and the last edge of a waiter counts: the innermost one, when a signal
@@ -35,9 +38,15 @@ pub(super) fn rings(snapshot: &Snapshot) -> Vec<Ring<'_>> {
     }
     let named = |cycle: verdict::Cycle| Ring {
         waits: cycle.edges.iter().map(|&number| waits[number]).collect(),
-        is_certain: cycle.is_certain,
+        is_certain: cycle.is_certain && are_of_one_moment(cycle.edges.iter().map(|&number| waits[number])),
     };
     verdict::cycles(&edges).into_iter().map(named).collect()
+}
+
+/// What the table says and what a loop told were not read at one moment.
+fn are_of_one_moment<'a>(waits: impl Iterator<Item = &'a Waiting>) -> bool {
+    let mut told = waits.map(|waiting| waiting.lasted.is_none());
+    told.next().is_none_or(|first| told.all(|other| other == first))
 }
 
 fn edge(waiting: &Waiting, waiters: &HashSet<u64>) -> Option<Edge> {
@@ -59,7 +68,6 @@ fn who_is_blocked(holder: &Actor, waiters: &HashSet<u64>) -> Owner {
 mod tests {
     use super::super::examples::{snapshot, task, thread, two_that_block_each_other, waiting};
     use super::*;
-    use crate::reason::Reason;
 
     #[test]
     fn rlocks_are_certain_and_locks_are_not() {

@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use super::cycle::{Ring, rings};
-use crate::read::{Actor, Snapshot, Waiting};
+use crate::read::{Actor, LoopState, Snapshot, Waiting};
 
 /// The waits of processes and the deadlocks among them, ending with a line end.
 pub fn json(snapshots: &[Snapshot]) -> String {
@@ -16,11 +16,13 @@ pub fn json(snapshots: &[Snapshot]) -> String {
 
 fn process(snapshot: &Snapshot) -> String {
     format!(
-        "{{\"pid\": {}, \"parent\": {}, \"command\": {}, \"waiting\": {}, \"not_shown\": {}, \"unreadable\": {}}}",
+        "{{\"pid\": {}, \"parent\": {}, \"command\": {}, \"waiting\": {}, \"loops\": {}, \"not_shown\": {}, \
+         \"unreadable\": {}}}",
         snapshot.pid,
         snapshot.parent_pid,
         string(&snapshot.command),
         list(snapshot.waits.iter().map(waiting)),
+        snapshot.loops.as_ref().map_or_else(|| "null".to_owned(), |loops| list(loops.iter().map(event_loop))),
         snapshot.not_shown_count,
         snapshot.unreadable_count,
     )
@@ -28,15 +30,27 @@ fn process(snapshot: &Snapshot) -> String {
 
 fn waiting(waiting: &Waiting) -> String {
     format!(
-        "{{\"waiter\": {}, \"reason\": {}, \"object\": \"{:#x}\", \"holder\": {}, \"seconds\": {:.3}, \"site\": {}, \
+        "{{\"waiter\": {}, \"reason\": {}, \"object\": \"{:#x}\", \"holder\": {}, \"seconds\": {}, \"site\": {}, \
          \"has_timeout\": {}}}",
         actor(&waiting.waiter),
-        string(&waiting.reason.to_string()),
+        string(&if waiting.what.is_empty() { waiting.reason.to_string() } else { waiting.what.clone() }),
         waiting.object,
         waiting.holder.as_ref().map_or_else(|| "null".to_owned(), actor),
-        waiting.lasted.as_secs_f64(),
+        waiting.lasted.map_or_else(|| "null".to_owned(), |lasted| format!("{:.3}", lasted.as_secs_f64())),
         optional(&waiting.site),
         waiting.has_timeout,
+    )
+}
+
+fn event_loop(state: &LoopState) -> String {
+    format!(
+        "{{\"thread\": {}, \"tasks\": {}, \"ready\": {}, \"timers\": {}, \"descriptors\": {}, \"sleeps\": {}}}",
+        actor(&state.thread),
+        state.told.task_count,
+        state.told.ready_count,
+        state.told.timer_count,
+        state.told.descriptor_count,
+        state.told.is_asleep,
     )
 }
 
@@ -106,7 +120,7 @@ mod tests {
         assert_eq!(
             json(&[snapshot(Vec::new())]),
             "{\"processes\": [{\"pid\": 4242, \"parent\": 1, \"command\": \"python app.py\", \"waiting\": [], \
-             \"not_shown\": 0, \"unreadable\": 0}], \"verdicts\": []}\n"
+             \"loops\": [], \"not_shown\": 0, \"unreadable\": 0}], \"verdicts\": []}\n"
         );
     }
 

@@ -27,14 +27,16 @@ pub(crate) mod examples {
     }
 
     pub(crate) fn waiting(waiter: Actor, reason: Reason, holder: Option<Actor>) -> Waiting {
-        let lasted = Duration::from_millis(12_300);
+        let lasted = Some(Duration::from_millis(12_300));
         let (site, object) = ("app.py:31".into(), 0xabc0);
-        Waiting { waiter, reason, object, holder, lasted, site, has_timeout: false, is_steady: true }
+        let what = String::new();
+        Waiting { waiter, reason, object, holder, what, lasted, site, has_timeout: false, is_steady: true }
     }
 
     pub(crate) fn snapshot(waits: Vec<Waiting>) -> Snapshot {
         let command = "python app.py".into();
-        Snapshot { pid: 4242, parent_pid: 1, command, waits, not_shown_count: 0, unreadable_count: 0 }
+        let loops = Some(Vec::new());
+        Snapshot { pid: 4242, parent_pid: 1, command, waits, loops, not_shown_count: 0, unreadable_count: 0 }
     }
 
     pub(crate) fn two_that_block_each_other(reason: Reason) -> Snapshot {

@@ -4,7 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::cycle::{Ring, rings};
-use crate::read::{Actor, Snapshot, Waiting};
+use crate::question::LoopTold;
+use crate::read::{Actor, LoopState, Snapshot, Waiting};
 use crate::reason::Relation;
 
 /// Longer cells do not widen their column for all.
@@ -34,10 +35,24 @@ fn write_process(out: &mut String, snapshot: &Snapshot) {
         }
         let _infallible = writeln!(out, " {}", place(waiting));
     }
+    for one in snapshot.loops.iter().flatten() {
+        write_loop(out, one);
+    }
     write_remarks(out, snapshot);
     for ring in rings(snapshot) {
         let _infallible = writeln!(out, "{}", sentence(&ring));
     }
+}
+
+fn write_loop(out: &mut String, state: &LoopState) {
+    let LoopTold { task_count, ready_count, timer_count, descriptor_count, is_asleep, .. } = state.told;
+    let doing = if is_asleep { "sleeps" } else { "runs" };
+    let _infallible = writeln!(
+        out,
+        "  loop   of thread {} {doing}: tasks {task_count}, ready callbacks {ready_count}, timers {timer_count}, \
+         descriptors {descriptor_count}",
+        thread(&state.thread)
+    );
 }
 
 fn place(waiting: &Waiting) -> &str {
@@ -52,7 +67,9 @@ fn cells(waiting: &Waiting) -> [String; COLUMNS] {
         format!("thread {}", thread(waiter))
     };
     let ends = if waiting.has_timeout { " (has a timeout)" } else { "" };
-    [who, waiting.reason.to_string(), holder(waiting), format!("for {}{ends}", duration(waiting.lasted))]
+    let what = if waiting.what.is_empty() { waiting.reason.to_string() } else { printable(&waiting.what) };
+    let since = waiting.lasted.map_or_else(String::new, |lasted| format!("for {}{ends}", duration(lasted)));
+    [who, what, holder(waiting), since]
 }
 
 fn holder(waiting: &Waiting) -> String {
@@ -115,6 +132,10 @@ fn duration(lasted: Duration) -> String {
 }
 
 fn write_remarks(out: &mut String, snapshot: &Snapshot) {
+    if snapshot.loops.is_none() {
+        let _infallible =
+            writeln!(out, "  its event loops did not answer: the interpreter is held, or the process stopped");
+    }
     if snapshot.not_shown_count > 0 {
         let _infallible = writeln!(out, "  {} waits found no room in the table", snapshot.not_shown_count);
     }
@@ -133,7 +154,7 @@ fn sentence(ring: &Ring<'_>) -> String {
         let next = &ring.waits[(number + 1) % ring.waits.len()].waiter;
         let whom = if ring.waits.len() == 1 { "itself".to_owned() } else { name(next) };
         let what = match waiting.reason {
-            crate::Reason::ThreadJoin => format!("the end of {whom}"),
+            crate::Reason::ThreadJoin | crate::Reason::Task => format!("the end of {whom}"),
             crate::Reason::RLock => format!("an RLock held by {whom}"),
             _ => format!("a Lock held by {whom}"),
         };
@@ -152,7 +173,7 @@ mod tests {
     fn each_waiter_has_a_line_with_who_why_whose_since_and_where() {
         let mut task_wait = waiting(task(1, 5, "fetch-7"), Reason::QueueGet, None);
         task_wait.site = "app.py:50".into();
-        task_wait.lasted = Duration::from_millis(400);
+        task_wait.lasted = Some(Duration::from_millis(400));
         let waits = vec![waiting(thread(8, "worker-1"), Reason::Lock, Some(thread(1, "MainThread"))), task_wait];
         let report = text(&[snapshot(waits)]);
         assert_eq!(
@@ -161,6 +182,30 @@ mod tests {
              \x20 thread worker-1 (4208)              Lock.acquire       held by thread MainThread (4201)  for 12.3 s  app.py:31\n\
              \x20 task   fetch-7 (thread MainThread)  Queue.get (empty)                                    for 0.4 s   app.py:50\n"
         );
+    }
+
+    #[test]
+    fn what_a_loop_told_stands_in_the_same_columns() {
+        let (one, two) = (task(1, 5, "one"), task(1, 6, "two"));
+        let awaiting = |waiter: &Actor, holder: &Actor| Waiting {
+            what: "await".into(),
+            lasted: None,
+            ..waiting(waiter.clone(), Reason::Task, Some(holder.clone()))
+        };
+        let mut told = snapshot(vec![awaiting(&one, &two), awaiting(&two, &one)]);
+        let state = LoopTold { slot: 1, task_count: 2, is_asleep: true, ..LoopTold::default() };
+        told.loops = Some(vec![LoopState { thread: thread(1, "MainThread"), told: state }]);
+        let report = text(&[told.clone()]);
+        let (_head, lines) = report.split_once('\n').unwrap();
+        assert_eq!(
+            lines,
+            "  task   one (thread MainThread)  await  of task two (thread MainThread)  app.py:31\n\
+             \x20 task   two (thread MainThread)  await  of task one (thread MainThread)  app.py:31\n\
+             \x20 loop   of thread MainThread (4201) sleeps: tasks 2, ready callbacks 0, timers 0, descriptors 0\n\
+             deadlock: one waits for the end of two, which waits for the end of one\n"
+        );
+        told.loops = None;
+        assert!(text(&[told]).contains("its event loops did not answer"));
     }
 
     #[test]
