@@ -4,6 +4,7 @@
 //! its slots, at offsets that its member descriptors tell; so every method of it works on our handles.
 
 mod cancelling;
+mod making;
 mod running;
 
 use std::ffi::CStr;
@@ -16,9 +17,11 @@ use pyo3::types::PyType;
 
 use threefold_wait::Latch;
 
-use super::call_complete;
+use super::{call_complete, contexts};
 pub(crate) use cancelling::is_cancelled;
 use cancelling::{cancel, cancel_timer};
+use making::new_handle;
+pub(crate) use making::{SharedContext, context_of_handle};
 pub(crate) use running::{Ran, release, run, traverse};
 
 /// Arguments of a callback that are copied to the stack for the call; more are passed where they are.
@@ -41,6 +44,8 @@ pub(crate) trait Scheduler: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct
     fn note_cancelled(&self);
     /// The time, in seconds.
     fn time(&self) -> f64;
+    /// Counts a callback that needs a copy of the current context. If so many do that they should share it: where.
+    fn crowd(&self) -> Option<&SharedContext>;
 }
 
 /// Where `asyncio.Handle` and `asyncio.TimerHandle` keep what they keep, in bytes from the object's begin.
@@ -101,6 +106,9 @@ pub(crate) fn install<S: Scheduler>(
     event_loop: &Bound<'_, PyType>,
 ) -> PyResult<()> {
     let py = plain.py();
+    contexts::find_variables(py)?;
+    // The class has a property of the same name in front of the slot.
+    let standard = plain.getattr("__base__")?.cast_into::<PyType>()?;
     let slots = Slots {
         callback: offset(plain, "_callback")?,
         args: offset(plain, "_args")?,
@@ -108,7 +116,7 @@ pub(crate) fn install<S: Scheduler>(
         event_loop: offset(plain, "_loop")?,
         source_traceback: offset(plain, "_source_traceback")?,
         repr: offset(plain, "_repr")?,
-        context: offset(plain, "_context")?,
+        context: offset(&standard, "_context")?,
         scheduled: offset(timer, "_scheduled")?,
         when: offset(timer, "_when")?,
         lock: if threadsafe.is(plain) { 0 } else { offset(threadsafe, "_lock")? },
@@ -272,59 +280,6 @@ unsafe fn is_context(classes: &Classes, keyword: *mut ffi::PyObject) -> bool {
     }
 }
 
-/// A new handle; null with an exception when there is no memory.
-///
-/// # Safety
-/// Attached; `class` is the plain class or the timer's, the pointers of the call are valid.
-#[inline]
-#[allow(clippy::cast_possible_wrap, reason = "arguments are fewer than that")]
-unsafe fn new_handle(
-    classes: &Classes,
-    class: *mut ffi::PyTypeObject,
-    event_loop: *mut ffi::PyObject,
-    call: &Call<'_>,
-) -> *mut ffi::PyObject {
-    // SAFETY: the caller's. The allocator answers zeroed slots, and a spare handle has the same, of which null is a valid
-    // state; each gets a new reference.
-    unsafe {
-        let is_plain = class.cast::<ffi::PyObject>() == classes.plain.as_ptr();
-        let handle = match if is_plain { classes.spare.close().pop() } else { None } {
-            Some(spare) => spare.into_ptr(),
-            None => ffi::PyType_GenericAlloc(class, 0),
-        };
-        if handle.is_null() {
-            return handle;
-        }
-        let slots = &classes.slots;
-        let context = if call.context.is_null() { ffi::PyContext_CopyCurrent() } else { ffi::Py_NewRef(call.context) };
-        let args = if call.given.is_empty() {
-            ffi::Py_NewRef(classes.no_arguments.as_ptr())
-        } else {
-            let args = ffi::PyTuple_New(call.given.len() as ffi::Py_ssize_t);
-            if !args.is_null() {
-                for (index, argument) in call.given.iter().enumerate() {
-                    ffi::PyTuple_SET_ITEM(args, index as ffi::Py_ssize_t, ffi::Py_NewRef(*argument));
-                }
-            }
-            args
-        };
-        *slot(handle, slots.context) = context;
-        *slot(handle, slots.args) = args;
-        *slot(handle, slots.callback) = ffi::Py_NewRef(call.callback);
-        *slot(handle, slots.cancelled) = ffi::Py_NewRef(ffi::Py_False());
-        *slot(handle, slots.event_loop) = ffi::Py_NewRef(event_loop);
-        *slot(handle, slots.source_traceback) = ffi::Py_NewRef(ffi::Py_None());
-        *slot(handle, slots.repr) = ffi::Py_NewRef(ffi::Py_None());
-        // Hundreds of thousands may be ready at once, and none of them is garbage before it has run.
-        ffi::PyObject_GC_UnTrack(handle.cast());
-        if context.is_null() || args.is_null() {
-            ffi::Py_DECREF(handle);
-            return std::ptr::null_mut();
-        }
-        handle
-    }
-}
-
 /// A reference of its own.
 ///
 /// # Safety
@@ -387,7 +342,7 @@ unsafe fn schedule<S: Scheduler>(
                 if let Some(call) = read_call(classes, arguments, count, keyword_names, 0) {
                     let is_threadsafe = method == CALL_SOON_THREADSAFE;
                     let class = if is_threadsafe { &classes.threadsafe } else { &classes.plain };
-                    let handle = new_handle(classes, class.as_ptr().cast(), this, &call);
+                    let handle = new_handle(classes, class.as_ptr().cast(), this, event_loop, &call);
                     if !handle.is_null() {
                         if is_threadsafe && classes.slots.lock != 0 {
                             let lock = ffi::PyObject_CallNoArgs(classes.new_lock.as_ptr());
@@ -460,7 +415,7 @@ unsafe fn schedule_timer<S: Scheduler>(
                     };
                     if let Some(seconds) = seconds.filter(|seconds| !seconds.is_nan()) {
                         let when = time(event_loop.time(), seconds);
-                        let handle = new_handle(classes, classes.timer.as_ptr().cast(), this, &call);
+                        let handle = new_handle(classes, classes.timer.as_ptr().cast(), this, event_loop, &call);
                         if handle.is_null() {
                             return handle;
                         }

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-from threefold._threefold import install_handles
+from threefold._threefold import context_of_handle, install_handles
+
+# Handles that were made together may share a context until somebody asks for it, who gets the handle's own.
+_CONTEXT: Any = property(context_of_handle, asyncio.Handle._context.__set__)  # type: ignore[attr-defined]
 
 
 class Handle(asyncio.Handle):
@@ -17,6 +20,7 @@ class Handle(asyncio.Handle):
     """
 
     __slots__ = ()
+    _context = _CONTEXT
 
 
 class TimerHandle(asyncio.TimerHandle):
@@ -26,6 +30,7 @@ class TimerHandle(asyncio.TimerHandle):
     """
 
     __slots__ = ()
+    _context = _CONTEXT
 
 
 if sys.version_info >= (3, 14):
@@ -37,6 +42,7 @@ if sys.version_info >= (3, 14):
         """
 
         __slots__ = ()
+        _context = _CONTEXT
 
 else:
     ThreadSafeHandle = Handle

@@ -4,6 +4,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::cancelling::show_to_collector;
+use super::making::own_context;
 use super::{CLASSES, Classes, FEW, MOST_SPARE, Slots, slot};
 use crate::kept::intern;
 
@@ -106,6 +107,9 @@ unsafe fn run_callback(py: Python<'_>, slots: &Slots, handle: *mut ffi::PyObject
     unsafe {
         if *slot(handle, slots.cancelled) == ffi::Py_True() {
             return Ran::Done;
+        }
+        if !own_context(slots, handle) {
+            return Ran::Raised(PyErr::fetch(py));
         }
         let (callback, args, context) =
             (*slot(handle, slots.callback), *slot(handle, slots.args), *slot(handle, slots.context));
