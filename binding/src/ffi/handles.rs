@@ -4,6 +4,7 @@
 //! its slots, at offsets that its member descriptors tell; so every method of it works on our handles.
 
 mod cancelling;
+mod locking;
 mod making;
 mod running;
 
@@ -20,6 +21,7 @@ use threefold_wait::Latch;
 use super::{call_complete, contexts};
 pub(crate) use cancelling::is_cancelled;
 use cancelling::{cancel, cancel_timer};
+pub(crate) use locking::lock_of_handle;
 use making::new_handle;
 pub(crate) use making::{SharedContext, context_of_handle};
 pub(crate) use running::{Ran, release, run, traverse};
@@ -75,8 +77,9 @@ struct Classes {
     /// The interpreter's tasks and futures name their keyword with a string of their own, which is not interned.
     context_keyword_of_tasks: OnceLock<Py<PyAny>>,
     slots: Slots,
-    /// Where objects of the plain class keep their weak references.
+    /// Where objects of the plain class, and of that for other threads, keep their weak references.
     weak_references: isize,
+    weak_references_of_threadsafe: isize,
     /// Plain handles that have run and are nobody's: their slots are empty, and the garbage collector does not see them.
     spare: Latch<Vec<Py<PyAny>>>,
     /// The complete methods, for what is not the common case.
@@ -107,8 +110,6 @@ pub(crate) fn install<S: Scheduler>(
 ) -> PyResult<()> {
     let py = plain.py();
     contexts::find_variables(py)?;
-    // The class has a property of the same name in front of the slot.
-    let standard = plain.getattr("__base__")?.cast_into::<PyType>()?;
     let slots = Slots {
         callback: offset(plain, "_callback")?,
         args: offset(plain, "_args")?,
@@ -116,10 +117,10 @@ pub(crate) fn install<S: Scheduler>(
         event_loop: offset(plain, "_loop")?,
         source_traceback: offset(plain, "_source_traceback")?,
         repr: offset(plain, "_repr")?,
-        context: offset(&standard, "_context")?,
+        context: offset(&base_of(plain)?, "_context")?,
         scheduled: offset(timer, "_scheduled")?,
         when: offset(timer, "_when")?,
-        lock: if threadsafe.is(plain) { 0 } else { offset(threadsafe, "_lock")? },
+        lock: if threadsafe.is(plain) { 0 } else { offset(&base_of(threadsafe)?, "_lock")? },
     };
     let complete = [
         event_loop.getattr("call_soon")?,
@@ -139,6 +140,7 @@ pub(crate) fn install<S: Scheduler>(
         context_keyword_of_tasks: OnceLock::new(),
         slots,
         weak_references: weak_references_of(plain),
+        weak_references_of_threadsafe: weak_references_of(threadsafe),
         spare: Latch::default(),
         complete: complete.map(|method| OnceLock::from(method.unbind())),
     };
@@ -152,6 +154,11 @@ pub(crate) fn install<S: Scheduler>(
     add(&class, c"call_soon_threadsafe", call_soon_threadsafe::<S>)?;
     add(plain, c"cancel", cancel::<S>)?;
     add(timer, c"cancel", cancel_timer::<S>)
+}
+
+/// The standard library's class: ours have properties in front of some of its slots.
+fn base_of<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyType>> {
+    Ok(class.getattr("__base__")?.cast_into()?)
 }
 
 /// Where instances of the class keep their weak references, in bytes from the object's begin; it may be in front of it.
@@ -340,18 +347,9 @@ unsafe fn schedule<S: Scheduler>(
         if event_loop.is_plain() {
             if let Some(classes) = CLASSES.get() {
                 if let Some(call) = read_call(classes, arguments, count, keyword_names, 0) {
-                    let is_threadsafe = method == CALL_SOON_THREADSAFE;
-                    let class = if is_threadsafe { &classes.threadsafe } else { &classes.plain };
+                    let class = if method == CALL_SOON_THREADSAFE { &classes.threadsafe } else { &classes.plain };
                     let handle = new_handle(classes, class.as_ptr().cast(), this, event_loop, &call);
                     if !handle.is_null() {
-                        if is_threadsafe && classes.slots.lock != 0 {
-                            let lock = ffi::PyObject_CallNoArgs(classes.new_lock.as_ptr());
-                            if lock.is_null() {
-                                ffi::Py_DECREF(handle);
-                                return lock;
-                            }
-                            *slot(handle, classes.slots.lock) = lock;
-                        }
                         take(event_loop, reference(handle));
                     }
                     return handle;

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-from threefold._threefold import context_of_handle, install_handles
+from threefold._threefold import context_of_handle, install_handles, lock_of_handle
 
 # Handles that were made together may share a context until somebody asks for it, who gets the handle's own.
 _CONTEXT: Any = property(context_of_handle, asyncio.Handle._context.__set__)  # type: ignore[attr-defined]
@@ -43,6 +43,8 @@ if sys.version_info >= (3, 14):
 
         __slots__ = ()
         _context = _CONTEXT
+        # Most handles are nobody else's when they run, and need none.
+        _lock: Any = property(lock_of_handle, events._ThreadSafeHandle._lock.__set__)  # type: ignore[attr-defined]
 
 else:
     ThreadSafeHandle = Handle
