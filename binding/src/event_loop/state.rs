@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::mem::MaybeUninit;
 use std::os::fd::RawFd;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use pyo3::prelude::*;
@@ -19,8 +19,11 @@ use super::mark::Mark;
 use super::sentry::Post;
 use super::sockets::{Sockets, os_error};
 use crate::convert::Constructed;
-use crate::ffi::handles::{self, Scheduler};
+use crate::ffi::handles::{self, Scheduler, SharedContext};
 use crate::ffi::tasks::{self, TaskMaker};
+
+/// From how many callbacks on they are a crowd: fewer contexts than the interpreter keeps for use again.
+const CROWD: usize = 200;
 
 /// The native part of `threefold.asyncio.EventLoop`.
 #[pyclass(subclass, frozen, name = "EventLoopCore", module = "threefold._threefold")]
@@ -40,6 +43,10 @@ pub(crate) struct EventLoopCore {
     pub(super) is_stopping: AtomicBool,
     pub(super) is_debugging: AtomicBool,
     pub(super) is_closed: AtomicBool,
+    /// How many callbacks were scheduled since the last turn, each in a copy of the current context.
+    copy_count: AtomicUsize,
+    /// The context in which they were scheduled, when they are a crowd.
+    crowds_context: SharedContext,
     /// Whether a task factory was set.
     has_task_factory: AtomicBool,
     pub(super) sockets: Sockets,
@@ -68,6 +75,8 @@ impl EventLoopCore {
             is_stopping: AtomicBool::new(false),
             is_debugging: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            copy_count: AtomicUsize::new(0),
+            crowds_context: SharedContext::default(),
             has_task_factory: AtomicBool::new(false),
             sockets: Sockets::default(),
             datagrams: Latch::default(),
@@ -218,6 +227,7 @@ impl EventLoopCore {
         // Nobody can look into the inbox: what is there is shown among what is ready.
         self.empty_inbox();
         self.ready.close().iter().try_for_each(|handle| handles::traverse(handle, &visit))?;
+        visit.call(&*self.crowds_context.close())?;
         self.timers.close().values().try_for_each(|handle| handles::traverse(handle, &visit))?;
         self.watch.close().watchers().try_for_each(|hearer| hearer.traverse(&visit))
     }
@@ -251,12 +261,26 @@ impl EventLoopCore {
         self.is_closed.load(Ordering::Relaxed)
     }
 
+    /// A turn is over: no context is kept for a crowd that was.
+    #[inline]
+    pub(super) fn note_turn(&self) {
+        let count = self.copy_count.load(Ordering::Relaxed);
+        if count != 0 {
+            self.copy_count.store(0, Ordering::Relaxed);
+        }
+        if count > CROWD {
+            let context = self.crowds_context.close().take();
+            drop(context);
+        }
+    }
+
     /// Drops all callbacks, outside the latches: their ends may run any code.
     fn clear(&self) {
         let ready = std::mem::take(&mut *self.ready.close());
         let timers = self.timers.close().take_all();
         let watchers = self.watch.close().take_all();
-        drop((ready, timers, watchers));
+        let context = self.crowds_context.close().take();
+        drop((ready, timers, watchers, context));
         self.drop_inbox();
     }
 }
@@ -300,6 +324,14 @@ impl Scheduler for EventLoopCore {
         if self.is_closed.load(Ordering::SeqCst) {
             Python::attach(|_py| self.drop_inbox());
         }
+    }
+
+    #[inline]
+    fn crowd(&self) -> Option<&SharedContext> {
+        // Not counted exactly, where several threads schedule.
+        let count = self.copy_count.load(Ordering::Relaxed) + 1;
+        self.copy_count.store(count, Ordering::Relaxed);
+        (count > CROWD).then_some(&self.crowds_context)
     }
 
     fn note_cancelled(&self) {
@@ -356,5 +388,7 @@ fn install_handles(
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<EventLoopCore>()?;
+    module.add_function(wrap_pyfunction!(handles::context_of_handle, module)?)?;
+    module.add_function(wrap_pyfunction!(handles::lock_of_handle, module)?)?;
     module.add_function(wrap_pyfunction!(install_handles, module)?)
 }

@@ -39,6 +39,7 @@ pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()>
     loop {
         take_news(this)?;
         run_ready(this)?;
+        core.note_turn();
         if core.is_stopping.swap(false, Ordering::Relaxed) {
             return Ok(());
         }

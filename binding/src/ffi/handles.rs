@@ -4,6 +4,8 @@
 //! its slots, at offsets that its member descriptors tell; so every method of it works on our handles.
 
 mod cancelling;
+mod locking;
+mod making;
 mod marking;
 mod running;
 
@@ -17,9 +19,12 @@ use pyo3::types::PyType;
 
 use threefold_wait::Latch;
 
-use super::call_complete;
+use super::{call_complete, contexts};
 pub(crate) use cancelling::is_cancelled;
 use cancelling::{cancel, cancel_timer};
+pub(crate) use locking::lock_of_handle;
+use making::new_handle;
+pub(crate) use making::{SharedContext, context_of_handle};
 pub(crate) use marking::Running;
 pub(crate) use running::{Ran, release, run, traverse};
 
@@ -43,6 +48,8 @@ pub(crate) trait Scheduler: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct
     fn note_cancelled(&self);
     /// The time, in seconds.
     fn time(&self) -> f64;
+    /// Counts a callback that needs a copy of the current context. If so many do that they should share it: where.
+    fn crowd(&self) -> Option<&SharedContext>;
 }
 
 /// Where `asyncio.Handle` and `asyncio.TimerHandle` keep what they keep, in bytes from the object's begin.
@@ -72,8 +79,9 @@ struct Classes {
     /// The interpreter's tasks and futures name their keyword with a string of their own, which is not interned.
     context_keyword_of_tasks: OnceLock<Py<PyAny>>,
     slots: Slots,
-    /// Where objects of the plain class keep their weak references.
+    /// Where objects of the plain class, and of that for other threads, keep their weak references.
     weak_references: isize,
+    weak_references_of_threadsafe: isize,
     /// Plain handles that have run and are nobody's: their slots are empty, and the garbage collector does not see them.
     spare: Latch<Vec<Py<PyAny>>>,
     /// The complete methods, for what is not the common case.
@@ -103,6 +111,7 @@ pub(crate) fn install<S: Scheduler>(
     event_loop: &Bound<'_, PyType>,
 ) -> PyResult<()> {
     let py = plain.py();
+    contexts::find_variables(py)?;
     let slots = Slots {
         callback: offset(plain, "_callback")?,
         args: offset(plain, "_args")?,
@@ -110,10 +119,10 @@ pub(crate) fn install<S: Scheduler>(
         event_loop: offset(plain, "_loop")?,
         source_traceback: offset(plain, "_source_traceback")?,
         repr: offset(plain, "_repr")?,
-        context: offset(plain, "_context")?,
+        context: offset(&base_of(plain)?, "_context")?,
         scheduled: offset(timer, "_scheduled")?,
         when: offset(timer, "_when")?,
-        lock: if threadsafe.is(plain) { 0 } else { offset(threadsafe, "_lock")? },
+        lock: if threadsafe.is(plain) { 0 } else { offset(&base_of(threadsafe)?, "_lock")? },
     };
     let complete = [
         event_loop.getattr("call_soon")?,
@@ -133,6 +142,7 @@ pub(crate) fn install<S: Scheduler>(
         context_keyword_of_tasks: OnceLock::new(),
         slots,
         weak_references: weak_references_of(plain),
+        weak_references_of_threadsafe: weak_references_of(threadsafe),
         spare: Latch::default(),
         complete: complete.map(|method| OnceLock::from(method.unbind())),
     };
@@ -146,6 +156,11 @@ pub(crate) fn install<S: Scheduler>(
     add(&class, c"call_soon_threadsafe", call_soon_threadsafe::<S>)?;
     add(plain, c"cancel", cancel::<S>)?;
     add(timer, c"cancel", cancel_timer::<S>)
+}
+
+/// The standard library's class: ours have properties in front of some of its slots.
+fn base_of<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyType>> {
+    Ok(class.getattr("__base__")?.cast_into()?)
 }
 
 /// Where instances of the class keep their weak references, in bytes from the object's begin; it may be in front of it.
@@ -274,59 +289,6 @@ unsafe fn is_context(classes: &Classes, keyword: *mut ffi::PyObject) -> bool {
     }
 }
 
-/// A new handle; null with an exception when there is no memory.
-///
-/// # Safety
-/// Attached; `class` is the plain class or the timer's, the pointers of the call are valid.
-#[inline]
-#[allow(clippy::cast_possible_wrap, reason = "arguments are fewer than that")]
-unsafe fn new_handle(
-    classes: &Classes,
-    class: *mut ffi::PyTypeObject,
-    event_loop: *mut ffi::PyObject,
-    call: &Call<'_>,
-) -> *mut ffi::PyObject {
-    // SAFETY: the caller's. The allocator answers zeroed slots, and a spare handle has the same, of which null is a valid
-    // state; each gets a new reference.
-    unsafe {
-        let is_plain = class.cast::<ffi::PyObject>() == classes.plain.as_ptr();
-        let handle = match if is_plain { classes.spare.close().pop() } else { None } {
-            Some(spare) => spare.into_ptr(),
-            None => ffi::PyType_GenericAlloc(class, 0),
-        };
-        if handle.is_null() {
-            return handle;
-        }
-        let slots = &classes.slots;
-        let context = if call.context.is_null() { ffi::PyContext_CopyCurrent() } else { ffi::Py_NewRef(call.context) };
-        let args = if call.given.is_empty() {
-            ffi::Py_NewRef(classes.no_arguments.as_ptr())
-        } else {
-            let args = ffi::PyTuple_New(call.given.len() as ffi::Py_ssize_t);
-            if !args.is_null() {
-                for (index, argument) in call.given.iter().enumerate() {
-                    ffi::PyTuple_SET_ITEM(args, index as ffi::Py_ssize_t, ffi::Py_NewRef(*argument));
-                }
-            }
-            args
-        };
-        *slot(handle, slots.context) = context;
-        *slot(handle, slots.args) = args;
-        *slot(handle, slots.callback) = ffi::Py_NewRef(call.callback);
-        *slot(handle, slots.cancelled) = ffi::Py_NewRef(ffi::Py_False());
-        *slot(handle, slots.event_loop) = ffi::Py_NewRef(event_loop);
-        *slot(handle, slots.source_traceback) = ffi::Py_NewRef(ffi::Py_None());
-        *slot(handle, slots.repr) = ffi::Py_NewRef(ffi::Py_None());
-        // Hundreds of thousands may be ready at once, and none of them is garbage before it has run.
-        ffi::PyObject_GC_UnTrack(handle.cast());
-        if context.is_null() || args.is_null() {
-            ffi::Py_DECREF(handle);
-            return std::ptr::null_mut();
-        }
-        handle
-    }
-}
-
 /// A reference of its own.
 ///
 /// # Safety
@@ -387,18 +349,9 @@ unsafe fn schedule<S: Scheduler>(
         if event_loop.is_plain() {
             if let Some(classes) = CLASSES.get() {
                 if let Some(call) = read_call(classes, arguments, count, keyword_names, 0) {
-                    let is_threadsafe = method == CALL_SOON_THREADSAFE;
-                    let class = if is_threadsafe { &classes.threadsafe } else { &classes.plain };
-                    let handle = new_handle(classes, class.as_ptr().cast(), this, &call);
+                    let class = if method == CALL_SOON_THREADSAFE { &classes.threadsafe } else { &classes.plain };
+                    let handle = new_handle(classes, class.as_ptr().cast(), this, event_loop, &call);
                     if !handle.is_null() {
-                        if is_threadsafe && classes.slots.lock != 0 {
-                            let lock = ffi::PyObject_CallNoArgs(classes.new_lock.as_ptr());
-                            if lock.is_null() {
-                                ffi::Py_DECREF(handle);
-                                return lock;
-                            }
-                            *slot(handle, classes.slots.lock) = lock;
-                        }
                         take(event_loop, reference(handle));
                     }
                     return handle;
@@ -462,7 +415,7 @@ unsafe fn schedule_timer<S: Scheduler>(
                     };
                     if let Some(seconds) = seconds.filter(|seconds| !seconds.is_nan()) {
                         let when = time(event_loop.time(), seconds);
-                        let handle = new_handle(classes, classes.timer.as_ptr().cast(), this, &call);
+                        let handle = new_handle(classes, classes.timer.as_ptr().cast(), this, event_loop, &call);
                         if handle.is_null() {
                             return handle;
                         }

@@ -12,7 +12,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from threefold._threefold import EventLoopCore
-from threefold.asyncio import _accepting, _children, _connecting, _streams, _visible
+from threefold.asyncio import _accepting, _children, _connecting, _executors, _streams, _visible
 from threefold.asyncio._datagrams import DatagramTransport
 from threefold.asyncio._handles import Handle
 from threefold.asyncio._stream_transport import StreamTransport
@@ -137,6 +137,14 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
     def _add_callback_signalsafe(self, handle: Any) -> None:
         if not handle._cancelled:
             self._take_threadsafe(handle)
+
+    def run_in_executor(self, executor: Any, func: Callable[..., object], *args: object) -> Any:
+        """Call `func(*args)` in an executor; None is the loop's own threads."""
+        if executor is None and not self._executor_shutdown_called:
+            executor = self._default_executor
+        if executor is None or self._debug or self.is_closed():
+            return super().run_in_executor(executor, func, *args)
+        return _executors.future_of(self, executor.submit(func, *args))
 
     # The bell: the engine has its own, and a pipe is made when signal handlers need one.
 

@@ -7,7 +7,10 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-from threefold._threefold import install_handles
+from threefold._threefold import context_of_handle, install_handles, lock_of_handle
+
+# Handles that were made together may share a context until somebody asks for it, who gets the handle's own.
+_CONTEXT: Any = property(context_of_handle, asyncio.Handle._context.__set__)  # type: ignore[attr-defined]
 
 
 class Handle(asyncio.Handle):
@@ -17,6 +20,7 @@ class Handle(asyncio.Handle):
     """
 
     __slots__ = ()
+    _context = _CONTEXT
 
 
 class TimerHandle(asyncio.TimerHandle):
@@ -26,6 +30,7 @@ class TimerHandle(asyncio.TimerHandle):
     """
 
     __slots__ = ()
+    _context = _CONTEXT
 
 
 if sys.version_info >= (3, 14):
@@ -37,6 +42,9 @@ if sys.version_info >= (3, 14):
         """
 
         __slots__ = ()
+        _context = _CONTEXT
+        # Most handles are nobody else's when they run, and need none.
+        _lock: Any = property(lock_of_handle, events._ThreadSafeHandle._lock.__set__)  # type: ignore[attr-defined]
 
     # Of making one, in the list of calls that led to it: the loop's method and the class's own constructor.
     _OWN_CALLS = 2

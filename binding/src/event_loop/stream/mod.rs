@@ -5,14 +5,17 @@
 //! | `connection` | what a transport keeps, and who hears of its socket |
 //! | `reading`, `writing`, `chunk` | what happens per packet |
 //! | `methods` | the native methods of a transport's class |
-//! | `read`, `reader_and_writer` | `StreamReader.read`, and the native methods of readers and writers |
+//! | `read`, `want`, `buffer` | one read of a reader, what it wants, and what the reader keeps |
+//! | `reader_and_writer` | the native methods of readers and writers |
 
+mod buffer;
 mod chunk;
 mod connection;
 mod methods;
 mod read;
 mod reader_and_writer;
 mod reading;
+mod want;
 mod writing;
 
 use pyo3::prelude::*;

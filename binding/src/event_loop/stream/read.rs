@@ -1,30 +1,34 @@
-//! Streams over our transports: bytes that arrive while a task waits in `StreamReader.read` go straight to it.
+//! Streams over our transports: bytes that arrive while a task waits in a method of its `StreamReader` go straight to it.
 //!
 //! Readers and writers are objects of the standard library's classes, with what these keep in their dictionaries; so all
-//! methods that are not here work on them. A read is over at its first step if something is buffered. Else it leaves itself
-//! with the connection: the next arrival becomes its result, without a detour through the buffer.
+//! methods that are not here work on them. A read is over at its first step if what it wants is buffered. Else it leaves itself
+//! with the connection: an arrival that is what it wants becomes its result, without a detour through the buffer, and it is not
+//! woken for one that is a part of it.
 //!
 //! | read | next step |
 //! |---|---|
 //! | new | takes what is buffered, or leaves itself with the connection and yields a future |
-//! | waiting | the future has a result: takes what is buffered by now, or nothing at the end |
+//! | waiting | the future has a result: takes what is buffered by now, or the rest at the end, or waits again |
 //! | served | gives what arrived; a cancellation puts it back in front of what is buffered |
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyType};
 use threefold_wait::Latch;
 
+use super::buffer::{finish, item, limit_of, resume_if_enough_was_taken};
 use super::connection::StreamCore;
 use super::reading::Receiver;
+use super::want::{Found, Want};
 use crate::convert::Constructed;
 use crate::ffi::backed::find_backing;
 use crate::ffi::{Awaitable, Step, install_awaitable, take_front};
 use crate::kept::intern;
 
-/// A read of a stream's next bytes.
+/// A read of a stream.
 #[pyclass(frozen, module = "threefold._threefold", name = "StreamRead", weakref)]
 pub(super) struct StreamRead {
     constructed: Constructed,
@@ -33,7 +37,9 @@ pub(super) struct StreamRead {
 
 /// What the connection knows of a read.
 pub(super) struct Read {
-    most_bytes: usize,
+    want: Want,
+    /// How much of what is buffered was looked at already.
+    looked_at: AtomicUsize,
     progress: Latch<Progress>,
 }
 
@@ -45,36 +51,89 @@ enum Progress {
     Over,
 }
 
+/// What a read makes of what arrived.
+pub(super) enum Served<'py> {
+    /// It has all of it.
+    All,
+    /// It has what it wants, or does not wait any more; these are for the buffer.
+    Left(Bound<'py, PyBytes>),
+    /// It needs all of it, and more.
+    NotEnough,
+}
+
 impl StreamRead {
-    /// A read of `most_bytes` at most; `reader` is what the stream's reader keeps.
-    pub(super) fn new(reader: Py<PyDict>, most_bytes: usize) -> Self {
-        let read = Arc::new(Read { most_bytes, progress: Latch::new(Progress::New(reader)) });
+    /// A read; `reader` is what the stream's reader keeps.
+    pub(super) fn new(reader: Py<PyDict>, want: Want) -> Self {
+        let progress = Latch::new(Progress::New(reader));
+        let read = Arc::new(Read { want, looked_at: AtomicUsize::new(0), progress });
         Self { constructed: Constructed::YES, read }
     }
 }
 
 impl Read {
-    /// How many bytes it wants at most.
+    /// How much an arrival may bring at most.
     pub(super) fn most_bytes(&self) -> usize {
-        self.most_bytes
+        self.want.most_bytes()
     }
 
-    /// Gives it what arrived; the bytes come back if it does not wait any more.
-    pub(super) fn serve<'py>(&self, bytes: Bound<'py, PyBytes>) -> Result<(), Bound<'py, PyBytes>> {
+    /// Gives it what arrived.
+    ///
+    /// # Errors
+    /// Python's own; the reader has what arrived.
+    pub(super) fn serve<'py>(&self, bytes: Bound<'py, PyBytes>) -> PyResult<Served<'py>> {
         let py = bytes.py();
         let waited_for = match &*self.progress.close() {
             Progress::Waiting(reader, future) => Some((reader.clone_ref(py), future.clone_ref(py))),
             _ => None,
         };
-        let Some((reader, future)) = waited_for else { return Err(bytes) };
-        // It fails if the wait was cancelled, and only then.
-        if future.bind(py).call_method1(intern!(py, "set_result"), (py.None(),)).is_err() {
-            return Err(bytes);
+        let Some((reader, future)) = waited_for else { return Ok(Served::Left(bytes)) };
+        let buffer = item(reader.bind(py), intern!(py, "_buffer"))?;
+        let buffer = buffer.cast::<PyByteArray>()?;
+        if !buffer.is_empty() {
+            return self.note_more(reader.bind(py), future.bind(py), buffer, &bytes);
         }
-        let _set = reader.bind(py).set_item(intern!(py, "_waiter"), py.None());
-        let previous = std::mem::replace(&mut *self.progress.close(), Progress::Served(reader, bytes.unbind()));
+        let Found::Here(count) = self.want.find(&bytes, 0, limit_of(reader.bind(py))?)? else {
+            return self.note_more(reader.bind(py), future.bind(py), buffer, &bytes);
+        };
+        let (wanted, rest) = if count == bytes.as_bytes().len() {
+            (bytes, None)
+        } else {
+            let (wanted, rest) = bytes.as_bytes().split_at(count);
+            (PyBytes::new(py, wanted), Some(PyBytes::new(py, rest)))
+        };
+        if !finish(reader.bind(py), future.bind(py))? {
+            let all = match rest {
+                Some(rest) => PyBytes::new(py, &[wanted.as_bytes(), rest.as_bytes()].concat()),
+                None => wanted,
+            };
+            return Ok(Served::Left(all));
+        }
+        let previous = std::mem::replace(&mut *self.progress.close(), Progress::Served(reader, wanted.unbind()));
         drop(previous);
-        Ok(())
+        Ok(rest.map_or(Served::All, Served::Left))
+    }
+
+    /// Buffers what arrived, and wakes the read if that decides it.
+    fn note_more<'py>(
+        &self,
+        reader: &Bound<'py, PyDict>,
+        future: &Bound<'py, PyAny>,
+        buffer: &Bound<'py, PyByteArray>,
+        bytes: &Bound<'py, PyBytes>,
+    ) -> PyResult<Served<'py>> {
+        let py = reader.py();
+        if matches!(self.want, Want::AtMost(_)) {
+            return Ok(Served::Left(bytes.clone()));
+        }
+        buffer.call_method1(intern!(py, "extend"), (bytes,))?;
+        let looked_at = self.looked_at.load(Ordering::Relaxed);
+        if let Found::NotYet(looked_at) = self.want.find(buffer, looked_at, limit_of(reader)?)? {
+            self.looked_at.store(looked_at, Ordering::Relaxed);
+            return Ok(Served::NotEnough);
+        }
+        finish(reader, future)?;
+        // Nothing is left, but too much may be buffered.
+        Ok(Served::Left(PyBytes::new(py, b"")))
     }
 
     fn take_progress(&self) -> Progress {
@@ -83,30 +142,75 @@ impl Read {
 
     fn advance(self: &Arc<Self>, py: Python<'_>) -> PyResult<Step> {
         match self.take_progress() {
-            Progress::New(reader) => self.begin(reader.bind(py)),
+            Progress::New(reader) => {
+                let reader = reader.bind(py);
+                let exception = item(reader, intern!(py, "_exception"))?;
+                if !exception.is_none() {
+                    return Err(PyErr::from_value(exception));
+                }
+                match self.take(reader)? {
+                    Some(bytes) => Ok(Step::Value(bytes)),
+                    None => self.wait(reader),
+                }
+            }
             Progress::Waiting(reader, future) => {
                 let reader = reader.bind(py);
                 reader.set_item(intern!(py, "_waiter"), py.None())?;
                 future.bind(py).call_method0(intern!(py, "result"))?;
-                take(reader, self.most_bytes)
+                match self.take(reader)? {
+                    Some(bytes) => Ok(Step::Value(bytes)),
+                    None if matches!(self.want, Want::AtMost(_)) => {
+                        Ok(Step::Value(PyBytes::new(py, b"").into_any().unbind()))
+                    }
+                    None => self.wait(reader),
+                }
             }
             Progress::Served(_reader, bytes) => Ok(Step::Value(bytes.into_any())),
             Progress::Over => Err(PyRuntimeError::new_err("cannot reuse already awaited coroutine")),
         }
     }
 
-    fn begin(self: &Arc<Self>, reader: &Bound<'_, PyDict>) -> PyResult<Step> {
+    /// Takes what is wanted from what is buffered, or the rest at the end; none if neither is there.
+    fn take(&self, reader: &Bound<'_, PyDict>) -> PyResult<Option<Py<PyAny>>> {
         let py = reader.py();
-        let exception = item(reader, intern!(py, "_exception"))?;
-        if !exception.is_none() {
-            return Err(PyErr::from_value(exception));
+        if matches!(self.want, Want::Exactly(0)) {
+            return Ok(Some(PyBytes::new(py, b"").into_any().unbind()));
         }
         let buffer = item(reader, intern!(py, "_buffer"))?;
-        if !buffer.cast::<PyByteArray>()?.is_empty() || item(reader, intern!(py, "_eof"))?.is_truthy()? {
-            return take(reader, self.most_bytes);
+        let buffer = buffer.cast::<PyByteArray>()?;
+        let found = if buffer.is_empty() {
+            Found::NotYet(0)
+        } else {
+            self.want.find(buffer, self.looked_at.load(Ordering::Relaxed), limit_of(reader)?)?
+        };
+        match found {
+            Found::Here(count) => {
+                let bytes = take_front(buffer, count)?;
+                resume_if_enough_was_taken(reader, buffer)?;
+                Ok(Some(bytes.into_any().unbind()))
+            }
+            Found::TooMuch(count, is_found) => {
+                let error = self.want.refuse(reader, count, is_found)?;
+                if matches!(self.want, Want::Line) {
+                    resume_if_enough_was_taken(reader, buffer)?;
+                }
+                Err(error)
+            }
+            Found::NotYet(looked_at) => {
+                self.looked_at.store(looked_at, Ordering::Relaxed);
+                if !item(reader, intern!(py, "_eof"))?.is_truthy()? {
+                    return Ok(None);
+                }
+                self.want.rest(buffer).map(Some)
+            }
         }
+    }
+
+    fn wait(self: &Arc<Self>, reader: &Bound<'_, PyDict>) -> PyResult<Step> {
+        let py = reader.py();
         if !item(reader, intern!(py, "_waiter"))?.is_none() {
-            let text = "read() called while another coroutine is already waiting for incoming data";
+            let method = self.want.waiting_method();
+            let text = format!("{method}() called while another coroutine is already waiting for incoming data");
             return Err(PyRuntimeError::new_err(text));
         }
         if item(reader, intern!(py, "_paused"))?.is_truthy()? {
@@ -190,16 +294,14 @@ impl StreamRead {
         }
     }
 
-    #[allow(clippy::unused_self, reason = "as Python calls it")]
     #[getter]
     fn __name__(&self) -> &'static str {
-        "read"
+        self.read.want.method()
     }
 
-    #[allow(clippy::unused_self, reason = "as Python calls it")]
     #[getter]
-    fn __qualname__(&self) -> &'static str {
-        "StreamReader.read"
+    fn __qualname__(&self) -> String {
+        format!("StreamReader.{}", self.read.want.method())
     }
 
     /// Its name and its transport, for those who want to know what a task awaits.
@@ -258,53 +360,6 @@ pub(super) fn thrown(kind: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>) 
         (Err(_), _) => return Err(PyTypeError::new_err("exceptions must derive from BaseException")),
     };
     Ok(PyErr::from_value(exception))
-}
-
-/// Appends what arrives to what is buffered, and wakes who waits for it: `StreamReader.feed_data`.
-pub(super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
-    let py = reader.py();
-    let buffer = item(reader, intern!(py, "_buffer"))?;
-    buffer.call_method1(intern!(py, "extend"), (bytes,))?;
-    let waiter = item(reader, intern!(py, "_waiter"))?;
-    if !waiter.is_none() {
-        reader.set_item(intern!(py, "_waiter"), py.None())?;
-        if !waiter.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-            waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
-        }
-    }
-    let transport = item(reader, intern!(py, "_transport"))?;
-    if transport.is_none() || item(reader, intern!(py, "_paused"))?.is_truthy()? {
-        return Ok(());
-    }
-    let limit: usize = item(reader, intern!(py, "_limit"))?.extract()?;
-    if buffer.len()? / 2 > limit {
-        transport.call_method0(intern!(py, "pause_reading"))?;
-        reader.set_item(intern!(py, "_paused"), true)?;
-    }
-    Ok(())
-}
-
-/// Takes what is buffered, `most_bytes` at most; the transport may bring more.
-fn take(reader: &Bound<'_, PyDict>, most_bytes: usize) -> PyResult<Step> {
-    let py = reader.py();
-    let buffer = item(reader, intern!(py, "_buffer"))?;
-    let bytes = take_front(buffer.cast::<PyByteArray>()?, most_bytes)?;
-    if item(reader, intern!(py, "_paused"))?.is_truthy()? {
-        let limit: usize = item(reader, intern!(py, "_limit"))?.extract()?;
-        if buffer.len()? <= limit {
-            reader.set_item(intern!(py, "_paused"), false)?;
-            item(reader, intern!(py, "_transport"))?.call_method0(intern!(py, "resume_reading"))?;
-        }
-    }
-    Ok(Step::Value(bytes.into_any().unbind()))
-}
-
-/// What a reader or writer keeps under a name.
-pub(super) fn item<'py>(
-    dictionary: &Bound<'py, PyDict>,
-    name: &Bound<'py, pyo3::types::PyString>,
-) -> PyResult<Bound<'py, PyAny>> {
-    dictionary.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyAttributeError::new_err(name.clone().unbind()))
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -2,27 +2,66 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::PyType;
+use pyo3::types::{PyBytes, PyType};
 
+use super::buffer::item;
 use super::connection::StreamCore;
-use super::read::{StreamRead, item, thrown};
+use super::read::{StreamRead, thrown};
+use super::want::Want;
 use super::writing;
 use crate::ffi::backed::{find_backing, install_optional, optional_method};
 use crate::ffi::{Awaitable, Step, dictionary_of, install_awaitable};
 use crate::kept::{Kept, intern};
 
-/// `StreamReader.read(n)`: other reads than of some bytes are the standard library's.
+/// `StreamReader.read(n)`: reading until the end is the standard library's.
 fn read<'py>(reader: &Bound<'py, PyAny>, most: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
-    let py = reader.py();
     if let Some(most_bytes) = most.and_then(|most| most.extract::<usize>().ok()).filter(|most| *most > 0) {
-        let read = StreamRead::new(dictionary_of(reader)?.unbind(), most_bytes);
-        return Ok(Py::new(py, read)?.into_any());
+        return new_read(reader, Want::AtMost(most_bytes));
     }
-    let standard = STANDARD_READ.get_or_find(py, || standard(py, "StreamReader", "read"))?;
-    let most = most
-        .cloned()
-        .unwrap_or_else(|| (-1_i32).into_pyobject(py).map_or_else(|never| match never {}, Bound::into_any));
-    Ok(standard.call1((reader, most))?.unbind())
+    read_as_standard(reader, "read", most)
+}
+
+/// `StreamReader.readexactly(n)`.
+fn read_exactly<'py>(reader: &Bound<'py, PyAny>, count: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+    match count.and_then(|count| count.extract().ok()) {
+        Some(count) => new_read(reader, Want::Exactly(count)),
+        None => read_as_standard(reader, "readexactly", count),
+    }
+}
+
+/// `StreamReader.readline()`.
+fn read_line<'py>(reader: &Bound<'py, PyAny>, _none: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+    new_read(reader, Want::Line)
+}
+
+/// `StreamReader.readuntil(separator)`: an empty separator, or one of several, is the standard library's matter.
+fn read_until<'py>(reader: &Bound<'py, PyAny>, separator: Option<&Bound<'py, PyAny>>) -> PyResult<Py<PyAny>> {
+    let Some(separator) = separator else {
+        return new_read(reader, Want::Until(PyBytes::new(reader.py(), b"\n").unbind()));
+    };
+    match separator.cast_exact::<PyBytes>() {
+        Ok(bytes) if !bytes.as_bytes().is_empty() => new_read(reader, Want::Until(bytes.clone().unbind())),
+        _ => read_as_standard(reader, "readuntil", Some(separator)),
+    }
+}
+
+fn new_read(reader: &Bound<'_, PyAny>, want: Want) -> PyResult<Py<PyAny>> {
+    let read = StreamRead::new(dictionary_of(reader)?.unbind(), want);
+    Ok(Py::new(reader.py(), read)?.into_any())
+}
+
+#[cold]
+fn read_as_standard<'py>(
+    reader: &Bound<'py, PyAny>,
+    method: &str,
+    argument: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Py<PyAny>> {
+    let method = standard(reader.py(), "StreamReader", method)?;
+    let coroutine = match argument {
+        Some(argument) => method.call1((reader, argument))?,
+        None => method.call1((reader,))?,
+    };
+    Ok(coroutine.unbind())
 }
 
 /// `StreamWriter.write(data)`.
@@ -63,7 +102,6 @@ fn standard<'py>(py: Python<'py>, class: &str, method: &str) -> PyResult<Bound<'
     py.import("asyncio.streams")?.getattr(class)?.getattr(method)
 }
 
-static STANDARD_READ: Kept<PyAny> = Kept::new();
 static STANDARD_DRAIN: Kept<PyAny> = Kept::new();
 static DRAINED: Kept<Drained> = Kept::new();
 
@@ -131,6 +169,15 @@ optional_method!(
     "Read up to `n` bytes; all until the end if it is negative.",
     read
 );
+optional_method!(ReadExactlyMethod, c"readexactly", Some(("n", "")), "Read exactly `n` bytes.", read_exactly);
+optional_method!(ReadLineMethod, c"readline", None, "Read until the end of a line, or of the stream.", read_line);
+optional_method!(
+    ReadUntilMethod,
+    c"readuntil",
+    Some(("separator", "b'\\n'")),
+    "Read until a separator, which is a part of the result.",
+    read_until
+);
 optional_method!(WriteMethod, c"write", Some(("data", "")), "Write bytes; what does not fit is queued.", write);
 optional_method!(DrainMethod, c"drain", None, "Wait until not too much is queued for writing.", drain);
 
@@ -142,6 +189,9 @@ optional_method!(DrainMethod, c"drain", None, "Wait until not too much is queued
 #[pyfunction]
 fn install_streams(reader: &Bound<'_, PyType>, writer: &Bound<'_, PyType>) -> PyResult<()> {
     install_optional::<ReadMethod>(reader)?;
+    install_optional::<ReadExactlyMethod>(reader)?;
+    install_optional::<ReadLineMethod>(reader)?;
+    install_optional::<ReadUntilMethod>(reader)?;
     install_optional::<WriteMethod>(writer)?;
     install_optional::<DrainMethod>(writer)
 }

@@ -12,8 +12,9 @@ use pyo3::types::{PyBytes, PyDict, PyWeakrefMethods, PyWeakrefReference};
 use threefold_sys::stream::{Attempt, Room};
 
 use super::super::state::EventLoopCore;
+use super::buffer::feed;
 use super::connection::{StreamCore, fail, os_error};
-use super::read::feed;
+use super::read::Served;
 use crate::ffi::{bytes_received, read_into};
 use crate::kept::intern;
 
@@ -153,12 +154,18 @@ fn receive_for_reader(
         }
         Arrival::Failure(error) => return fail(transport, error, "Fatal read error on socket transport"),
     };
-    let bytes = match read {
-        Some(read) if bytes.as_bytes().len() <= most_bytes => match read.serve(bytes) {
-            Ok(()) => return Ok(()),
-            Err(bytes) => bytes,
-        },
-        _ => bytes,
+    let served = match &read {
+        Some(read) if bytes.as_bytes().len() <= most_bytes => read.serve(bytes),
+        _ => Ok(Served::Left(bytes)),
+    };
+    let bytes = match served {
+        Ok(Served::All) => return Ok(()),
+        Ok(Served::Left(bytes)) => bytes,
+        Ok(Served::NotEnough) => {
+            core.get().state.close().read = read;
+            return Ok(());
+        }
+        Err(error) => return fail(transport, error, "Fatal error: protocol.data_received() call failed."),
     };
     // Nobody has the reader any more: as its protocol does, what arrives is dropped.
     let Some(_reader) = reference.bind(py).upgrade() else { return Ok(()) };

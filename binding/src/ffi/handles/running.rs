@@ -4,6 +4,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::cancelling::show_to_collector;
+use super::locking::{is_held_elsewhere, lock_of};
+use super::making::own_context;
 use super::{CLASSES, Classes, FEW, MOST_SPARE, Slots, slot};
 use crate::kept::intern;
 
@@ -75,13 +77,11 @@ pub(crate) fn run(handle: &Bound<'_, PyAny>) -> Ran {
         }
         show_to_collector(handle);
         let slots = &classes.slots;
-        if is_locked && slots.lock != 0 {
-            // Whoever cancels it from another thread waits until its callback has ended.
-            let lock = *slot(handle, slots.lock);
-            if lock.is_null() {
-                return Ran::Foreign;
-            }
-            let lock = Bound::from_borrowed_ptr(py, lock);
+        if is_locked && slots.lock != 0 && is_held_elsewhere(classes, handle) {
+            let lock = match lock_of(classes, &Bound::from_borrowed_ptr(py, handle)) {
+                Ok(lock) => lock,
+                Err(error) => return Ran::Raised(error),
+            };
             if let Err(error) = lock.call_method0(intern!(py, "acquire")) {
                 return Ran::Raised(error);
             }
@@ -106,6 +106,9 @@ unsafe fn run_callback(py: Python<'_>, slots: &Slots, handle: *mut ffi::PyObject
     unsafe {
         if *slot(handle, slots.cancelled) == ffi::Py_True() {
             return Ran::Done;
+        }
+        if !own_context(slots, handle) {
+            return Ran::Raised(PyErr::fetch(py));
         }
         let (callback, args, context) =
             (*slot(handle, slots.callback), *slot(handle, slots.args), *slot(handle, slots.context));
