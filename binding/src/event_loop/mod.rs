@@ -5,6 +5,7 @@ mod hearer;
 mod sockets;
 mod state;
 mod stream;
+mod tls;
 mod turn;
 
 use pyo3::prelude::*;
@@ -13,5 +14,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     state::register(module)?;
     datagrams::register(module)?;
     sockets::register(module)?;
-    stream::register(module)
+    stream::register(module)?;
+    tls::register(module)
 }

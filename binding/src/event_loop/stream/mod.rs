@@ -17,6 +17,12 @@ mod writing;
 
 use pyo3::prelude::*;
 
+pub(super) use chunk::{Chunk, Given};
+pub(super) use connection::{StreamCore, leaves_loop};
+pub(super) use read::{Read, feed};
+pub(super) use reading::Receiver;
+pub(super) use writing::write;
+
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     connection::register(module)?;
     methods::register(module)?;

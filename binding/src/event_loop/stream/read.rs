@@ -17,8 +17,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyType};
 use threefold_wait::Latch;
 
+use super::super::tls::TlsCore;
 use super::connection::StreamCore;
-use super::reading::Receiver;
 use crate::convert::Constructed;
 use crate::ffi::backed::find_backing;
 use crate::ffi::{Awaitable, Step, install_awaitable, take_front};
@@ -32,7 +32,7 @@ pub(super) struct StreamRead {
 }
 
 /// What the connection knows of a read.
-pub(super) struct Read {
+pub(in super::super) struct Read {
     most_bytes: usize,
     progress: Latch<Progress>,
 }
@@ -55,12 +55,12 @@ impl StreamRead {
 
 impl Read {
     /// How many bytes it wants at most.
-    pub(super) fn most_bytes(&self) -> usize {
+    pub(in super::super) fn most_bytes(&self) -> usize {
         self.most_bytes
     }
 
     /// Gives it what arrived; the bytes come back if it does not wait any more.
-    pub(super) fn serve<'py>(&self, bytes: Bound<'py, PyBytes>) -> Result<(), Bound<'py, PyBytes>> {
+    pub(in super::super) fn serve<'py>(&self, bytes: Bound<'py, PyBytes>) -> Result<(), Bound<'py, PyBytes>> {
         let py = bytes.py();
         let waited_for = match &*self.progress.close() {
             Progress::Waiting(reader, future) => Some((reader.clone_ref(py), future.clone_ref(py))),
@@ -128,11 +128,15 @@ impl Read {
     /// The next arrival is for this read, if the connection brings what arrives to the reader.
     fn leave_with_connection(self: &Arc<Self>, reader: &Bound<'_, PyDict>) -> PyResult<()> {
         let transport = item(reader, intern!(reader.py(), "_transport"))?;
-        let Some(core) = find_backing::<StreamCore>(&transport) else { return Ok(()) };
-        let mut state = core.get().state.close();
-        let is_brought_here = matches!(&state.receiver, Receiver::Reader(_, dictionary) if dictionary.is(reader));
-        let previous = if is_brought_here { state.read.replace(Arc::clone(self)) } else { None };
-        drop(state);
+        let previous = if let Some(core) = find_backing::<StreamCore>(&transport) {
+            let mut state = core.get().state.close();
+            if state.receiver.brings_to(reader) { state.read.replace(Arc::clone(self)) } else { None }
+        } else if let Some(core) = find_backing::<TlsCore>(&transport) {
+            let mut state = core.get().state.close();
+            if state.receiver.brings_to(reader) { state.read.replace(Arc::clone(self)) } else { None }
+        } else {
+            None
+        };
         drop(previous);
         Ok(())
     }
@@ -251,7 +255,7 @@ pub(super) fn thrown(kind: &Bound<'_, PyAny>, value: Option<&Bound<'_, PyAny>>) 
 }
 
 /// Appends what arrives to what is buffered, and wakes who waits for it: `StreamReader.feed_data`.
-pub(super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
+pub(in super::super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
     let py = reader.py();
     let buffer = item(reader, intern!(py, "_buffer"))?;
     buffer.call_method1(intern!(py, "extend"), (bytes,))?;

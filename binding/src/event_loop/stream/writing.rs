@@ -21,7 +21,7 @@ type Answer = PyResult<Py<PyAny>>;
 
 /// `transport.write(data)`.
 #[inline]
-pub(super) fn write<'py>(
+pub(in super::super) fn write<'py>(
     core: &Bound<'py, StreamCore>,
     transport: &Bound<'py, PyAny>,
     data: &Bound<'py, PyAny>,
