@@ -161,7 +161,7 @@ class TlsProtocol(protocols.BufferedProtocol):
         """The other end sends nothing more, with or without having said so in TLS.
 
         Returns:
-            True if there is still something to deliver, and the program has paused reading.
+            True if there is still something to deliver or to send.
         """
         self._has_ended_below = True
         try:
@@ -174,8 +174,11 @@ class TlsProtocol(protocols.BufferedProtocol):
                 if self._core.is_reading_paused:
                     return True
                 self._do_flush()
+                return self._phase is _Phase.FLUSHING
             elif self._phase is _Phase.FLUSHING:
                 self._do_flush()
+                # The other end may still want to have what is queued.
+                return self._phase is _Phase.FLUSHING
             elif self._phase is _Phase.SHUTDOWN:
                 self._do_shutdown()
         except Exception:
@@ -206,7 +209,8 @@ class TlsProtocol(protocols.BufferedProtocol):
         if self._phase is _Phase.HANDSHAKE:
             self._do_handshake()
         elif self._phase is _Phase.FLUSHING:
-            self._do_flush()
+            # Closed: nobody wants it any more.
+            self._drop_rest()
         elif self._phase is _Phase.SHUTDOWN:
             self._do_shutdown()
 
@@ -344,6 +348,7 @@ class TlsProtocol(protocols.BufferedProtocol):
     def _do_shutdown(self) -> None:
         try:
             if not self._has_ended_below:
+                self._drop_rest()
                 self._sslobj.unwrap()
         except _AGAIN:
             self._core.flush()
@@ -353,6 +358,14 @@ class TlsProtocol(protocols.BufferedProtocol):
             self._core.flush()
             self._tell_end()
             self._end_shutdown(None)
+
+    def _drop_rest(self) -> None:
+        """Read what nobody wants any more, since the end cannot be read before that."""
+        try:
+            while self._sslobj.read(_READ_BYTES):
+                pass
+        except (*_AGAIN, ssl.SSLZeroReturnError):
+            pass
 
     def _end_shutdown(self, error: BaseException | None) -> None:
         self._cancel_timer()

@@ -51,6 +51,8 @@ pub(in super::super) struct State {
     pub(super) has_more: bool,
     /// Whether plaintext is being delivered: what is written meanwhile goes out at its end, together.
     pub(super) is_delivering: bool,
+    /// Ciphertext that is to go out before what the TLS object has.
+    pub(super) sealed: Vec<Py<PyBytes>>,
     /// Plaintext that was encrypted and not sent since.
     pub(super) unsent_bytes: usize,
     pub(in super::super) is_reading_paused: bool,
@@ -119,6 +121,7 @@ impl TlsCore {
             records: Records::default(),
             has_more: false,
             is_delivering: false,
+            sealed: Vec::new(),
             unsent_bytes: 0,
             is_reading_paused: false,
             is_below_idle: false,
@@ -291,9 +294,10 @@ impl TlsCore {
         state.phase = Phase::Over;
         let below = state.below.take();
         let chunks = std::mem::take(&mut state.writing.chunks);
+        let sealed = std::mem::take(&mut state.sealed);
         state.writing.queued_bytes = 0;
         drop(state);
-        drop((below, chunks));
+        drop((below, chunks, sealed));
         self.replace(None, Receiver::Unknown);
     }
 

@@ -90,7 +90,9 @@ impl Engine {
     }
 
     pub(super) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
-        [&self.read, &self.write, &self.incoming, &self.put, &self.take].into_iter().try_for_each(|each| visit.call(each))
+        [&self.read, &self.write, &self.incoming, &self.put, &self.take]
+            .into_iter()
+            .try_for_each(|each| visit.call(each))
     }
 }
 

@@ -58,7 +58,13 @@ pub(super) fn deliver_pending(core: &Bound<'_, TlsCore>) -> PyResult<()> {
     if !may {
         return Ok(());
     }
-    deliver(core, &[])?;
+    // Who hears of it is looked up when there is something, and not before.
+    let state = this.state.close();
+    let (has_more, partial_bytes) = (state.has_more, state.records.partial_bytes());
+    drop(state);
+    if has_more || this.engine.pending_bytes(py)? > partial_bytes {
+        deliver(core, &[])?;
+    }
     let state = this.state.close();
     let (is_idle, (low_bytes, _)) = (state.is_below_idle && !state.is_reading_paused, state.reading_marks);
     drop(state);

@@ -32,11 +32,7 @@ fn is_reading(core: &Bound<'_, TlsCore>, _transport: &Bound<'_, PyAny>, _none: &
     Ok(is_reading.into_pyobject(core.py())?.to_owned().into_any().unbind())
 }
 
-fn get_write_buffer_size(
-    core: &Bound<'_, TlsCore>,
-    _transport: &Bound<'_, PyAny>,
-    _none: &Bound<'_, PyAny>,
-) -> Answer {
+fn get_write_buffer_size(core: &Bound<'_, TlsCore>, _transport: &Bound<'_, PyAny>, _none: &Bound<'_, PyAny>) -> Answer {
     let size = core.get().state.close().writing.queued_bytes;
     Ok(size.into_pyobject(core.py())?.into_any().unbind())
 }

@@ -1,17 +1,18 @@
 //! Writing: encrypted at once while the connection below takes it, and queued as plaintext otherwise.
 
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
-use super::super::stream::{Chunk, Given, StreamCore, write as write_below};
+use super::super::stream::{Chunk, Given, StreamCore, write as write_below, write_lines as write_lines_below};
 use super::connection::{Phase, TlsCore};
 use super::incoming::fail;
 use crate::ffi::backed::find_backing;
 use crate::kept::intern;
 
-/// Plaintext is encrypted in portions of this, so that the buffer of ciphertext stays small.
-const PORTION_BYTES: usize = 128 * 1024;
-/// What is written during a delivery goes out at its end, unless it is this much.
-const MUCH_BYTES: usize = 32 * 1024;
+/// Plaintext is encrypted in portions of this, so that the buffer of ciphertext stays small, and in the processor's cache.
+const PORTION_BYTES: usize = 32 * 1024;
+/// What is written goes out together, with one system call, up to this. What is written during a delivery goes out at its end.
+const MUCH_BYTES: usize = 256 * 1024;
 /// Small pieces of `writelines` become one record of this length at most.
 const RECORD_BYTES: usize = 16 * 1024;
 /// Writes that came too late before somebody is told: the standard library's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
@@ -106,13 +107,16 @@ fn encrypt(core: &Bound<'_, TlsCore>, bytes: &[u8]) -> PyResult<usize> {
         gone_bytes += count;
         let mut state = this.state.close();
         state.unsent_bytes += count;
-        let goes_out = !state.is_delivering || state.unsent_bytes >= MUCH_BYTES;
+        let goes_out = state.unsent_bytes >= MUCH_BYTES || (gone_bytes == bytes.len() && !state.is_delivering);
         drop(state);
         if goes_out {
             flush(core)?;
             if this.state.close().is_below_full {
                 return Ok(gone_bytes);
             }
+        } else if count == PORTION_BYTES {
+            let sealed = this.engine.take(py)?.unbind();
+            this.state.close().sealed.push(sealed);
         }
     }
     Ok(gone_bytes)
@@ -145,13 +149,24 @@ pub(super) fn advance(core: &Bound<'_, TlsCore>) -> PyResult<()> {
 /// Sends the ciphertext that is to go out.
 pub(super) fn flush(core: &Bound<'_, TlsCore>) -> PyResult<()> {
     let (py, this) = (core.py(), core.get());
-    this.state.close().unsent_bytes = 0;
+    let mut state = this.state.close();
+    state.unsent_bytes = 0;
+    let sealed = std::mem::take(&mut state.sealed);
+    drop(state);
     let ciphertext = this.engine.take(py)?;
-    if ciphertext.as_bytes().is_empty() {
+    if ciphertext.as_bytes().is_empty() && sealed.is_empty() {
         return Ok(());
     }
     let Some(below) = this.below(py) else { return Ok(()) };
     let transport = below.transport.bind(py);
+    if !sealed.is_empty() {
+        let all = PyList::new(py, sealed)?;
+        all.append(ciphertext)?;
+        return match find_backing::<StreamCore>(transport) {
+            Some(stream) => write_lines_below(&stream, transport, &all).map(drop),
+            None => transport.call_method1(intern!(py, "writelines"), (all,)).map(drop),
+        };
+    }
     match find_backing::<StreamCore>(transport) {
         Some(stream) => write_below(&stream, transport, ciphertext.as_any()).map(drop),
         None => transport.call_method1(intern!(py, "write"), (ciphertext,)).map(drop),
