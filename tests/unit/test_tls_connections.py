@@ -44,7 +44,8 @@ def test_what_is_written_comes_back() -> None:
         await client.until(lambda each: len(each.data) >= len(expected))
         assert client.data == expected
         await close_both(client, server)
-        assert client.error is None and server.error is None
+        assert client.error is None
+        assert server.error is None
         assert client.heard[-2:] == ["eof", "lost"]
 
     run(main())
@@ -115,7 +116,8 @@ def test_a_session_is_used_again() -> None:
         contexts[0].maximum_version = ssl.TLSVersion.TLSv1_2
         client, server = await both_ends(contexts=contexts)
         session = client.transport.get_extra_info("ssl_object").session
-        assert session is not None and session.has_ticket
+        assert session is not None
+        assert session.has_ticket
         await close_both(client, server)
 
     run(main())

@@ -148,7 +148,7 @@ def test_a_certificate_that_nobody_trusts_is_refused_and_the_other_end_hears_why
                 Recorder, sock=near, ssl=client_context(), server_hostname="localhost"
             )
         # In TLS 1.3 a server's handshake is over before the client has looked at its certificate.
-        with pytest.raises(ssl.SSLError, match="(?i)unknown.ca"):
+        with pytest.raises(ssl.SSLError, match=r"(?i)unknown.ca"):
             await shaking
             await peer.do(peer.tls.read, 1)
         far.close()
@@ -160,7 +160,7 @@ def test_a_handshake_that_takes_too_long_is_given_up() -> None:
     async def main() -> None:
         near, far = tcp_pair()
         loop = asyncio.get_running_loop()
-        with pytest.raises(ConnectionAbortedError, match="is taking longer than 0.05 seconds"):
+        with pytest.raises(ConnectionAbortedError, match=r"is taking longer than 0\.05 seconds"):
             await loop.create_connection(
                 Recorder, sock=near, ssl=client_context(), server_hostname="localhost", ssl_handshake_timeout=0.05
             )
@@ -225,7 +225,8 @@ def test_a_protocol_that_fails_loses_its_connection_and_is_reported() -> None:
         assert await server.lost is failure
         await client.lost
         (context,) = reported()
-        assert context["exception"] is failure and context["message"] == "Fatal error on SSL protocol"
+        assert context["exception"] is failure
+        assert context["message"] == "Fatal error on SSL protocol"
 
     run(main())
 
@@ -259,8 +260,10 @@ def test_a_connection_can_be_closed_while_data_is_delivered() -> None:
         client.transport.write(b"hello")
         await server.lost
         await client.lost
-        assert client.data == b"bye" and server.data == b"hello"
-        assert client.error is None and server.error is None
+        assert client.data == b"bye"
+        assert server.data == b"hello"
+        assert client.error is None
+        assert server.error is None
 
     run(main())
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import weakref
 import ssl
+import weakref
 from asyncio import constants, format_helpers, unix_events
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any

@@ -146,7 +146,7 @@ class TlsProtocol(protocols.BufferedProtocol):
             self._told = _Told.LOST
             protocol.connection_lost(exc)
 
-    def get_buffer(self, sizehint: int) -> memoryview:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - as transports call it
         """Return where a transport that is not ours puts what arrives."""
         if self._buffer is None:
             self._buffer = memoryview(bytearray(_READ_BYTES))
@@ -174,11 +174,11 @@ class TlsProtocol(protocols.BufferedProtocol):
                 if self._core.is_reading_paused:
                     return True
                 self._do_flush()
-                return self._phase is _Phase.FLUSHING
+                # The other end may still want to have what is queued.
+                return self._is_flushing()
             elif self._phase is _Phase.FLUSHING:
                 self._do_flush()
-                # The other end may still want to have what is queued.
-                return self._phase is _Phase.FLUSHING
+                return self._is_flushing()
             elif self._phase is _Phase.SHUTDOWN:
                 self._do_shutdown()
         except Exception:
@@ -330,6 +330,9 @@ class TlsProtocol(protocols.BufferedProtocol):
         self._phase = _Phase.FLUSHING
         self._core.begin_closing()
         self._timer = self._loop.call_later(self._shutdown_timeout, self._check_shutdown)
+
+    def _is_flushing(self) -> bool:
+        return self._phase is _Phase.FLUSHING
 
     def _check_shutdown(self) -> None:
         self._timer = None

@@ -10,6 +10,8 @@ from threefold import _threefold
 
 # What the class inherits from is private, and no stub has all of it.
 _StandardTransport: Any = sslproto._SSLProtocolTransport
+# Of our own class; what the base does not declare is in a dictionary.
+_SLOTS = ("_core",)
 
 
 class TlsTransport(_StandardTransport):  # type: ignore[misc]
@@ -25,7 +27,7 @@ class TlsTransport(_StandardTransport):  # type: ignore[misc]
     Source: CPython Lib/asyncio/sslproto.py, _SSLProtocolTransport
     """
 
-    __slots__ = ("_core",)
+    __slots__ = _SLOTS
 
     _closed: bool
     _ssl_protocol: Any
