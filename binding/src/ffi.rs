@@ -11,6 +11,7 @@ pub(crate) mod contexts;
 pub(crate) mod datagrams;
 pub(crate) mod handles;
 pub(crate) mod tasks;
+pub(crate) mod windows;
 
 use std::ffi::{CStr, CString};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -7,6 +7,7 @@ mod sentry;
 mod sockets;
 mod state;
 mod stream;
+mod tls;
 mod turn;
 
 use pyo3::prelude::*;
@@ -16,5 +17,6 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     sentry::register(module)?;
     datagrams::register(module)?;
     sockets::register(module)?;
-    stream::register(module)
+    stream::register(module)?;
+    tls::register(module)
 }

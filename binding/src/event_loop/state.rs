@@ -38,6 +38,8 @@ pub(crate) struct EventLoopCore {
     pub(super) events: Latch<Events>,
     /// Memory into which connections receive, when nobody has it.
     pub(super) receiving: Latch<Box<[MaybeUninit<u8>]>>,
+    /// Memory into which TLS connections decrypt, when nobody has it.
+    pub(super) decrypting: Latch<Box<[MaybeUninit<u8>]>>,
     /// When descriptors were last asked for news: nanoseconds of the monotonic clock.
     pub(super) looked_at: AtomicU64,
     pub(super) is_stopping: AtomicBool,
@@ -71,6 +73,7 @@ impl EventLoopCore {
             epoll,
             events: Latch::default(),
             receiving: Latch::default(),
+            decrypting: Latch::default(),
             looked_at: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             is_debugging: AtomicBool::new(false),

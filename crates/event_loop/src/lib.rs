@@ -7,12 +7,14 @@
 
 pub mod inbox;
 pub mod outgoing;
+pub mod records;
 pub mod stream;
 pub mod timers;
 pub mod watch;
 
 pub use inbox::Inbox;
 pub use outgoing::Outgoing;
+pub use records::Records;
 pub use stream::Stream;
 pub use timers::Timers;
 pub use watch::Watch;

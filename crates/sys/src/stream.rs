@@ -109,6 +109,21 @@ impl<'a> Room<'a> {
 }
 
 impl Room<'_> {
+    /// The memory behind what is there, for somebody else to write to.
+    pub fn rest(&mut self) -> &mut [MaybeUninit<u8>] {
+        &mut self.memory[self.filled_bytes..]
+    }
+
+    /// Notes that somebody else has written behind what is there.
+    ///
+    /// # Safety
+    /// The first `count` bytes of [`Self::rest`] were written.
+    pub unsafe fn note_filled(&mut self, count: usize) {
+        self.filled_bytes = self.filled_bytes.saturating_add(count).min(self.memory.len());
+    }
+}
+
+impl Room<'_> {
     /// Receives from a socket that does not wait, behind what is there; how many bytes, which is 0 when the other end has
     /// said that nothing more comes.
     ///

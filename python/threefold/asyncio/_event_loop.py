@@ -6,8 +6,9 @@ import asyncio
 import os
 import selectors
 import socket
+import ssl
 import weakref
-from asyncio import constants, format_helpers, sslproto, unix_events
+from asyncio import constants, format_helpers, unix_events
 from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from threefold.asyncio import _accepting, _children, _connecting, _executors, _s
 from threefold.asyncio._datagrams import DatagramTransport
 from threefold.asyncio._handles import Handle
 from threefold.asyncio._stream_transport import StreamTransport
+from threefold.asyncio._tls_protocol import TlsProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,18 +221,83 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         self._ensure_fd_no_transport(rawsock)
         _connecting.note_owner(rawsock)
         _streams.adopt(protocol)
-        ssl_protocol: Any = sslproto.SSLProtocol(
+        between = TlsProtocol(
             self,
             protocol,
             sslcontext,
             waiter,
             server_side,
             server_hostname,
-            ssl_handshake_timeout=ssl_handshake_timeout,  # type: ignore[arg-type] # not only whole seconds
+            ssl_handshake_timeout=ssl_handshake_timeout,
             ssl_shutdown_timeout=ssl_shutdown_timeout,
         )
-        StreamTransport(self, rawsock, ssl_protocol, extra=extra, server=server, context=context)
-        return ssl_protocol._app_transport
+        StreamTransport(self, rawsock, between, extra=extra, server=server, context=context)
+        return between._app_transport
+
+    async def start_tls(
+        self,
+        transport: Any,
+        protocol: Any,
+        sslcontext: Any,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> Any:
+        """Begin TLS on a connection that exists.
+
+        What a stream's reader of the server's side has buffered belongs to the handshake.
+
+        Args:
+            transport: of the connection.
+            protocol: who hears of what arrives through the new transport.
+            sslcontext: an `ssl.SSLContext`.
+            server_side: whether this is the server.
+            server_hostname: whose certificate a client wants to see.
+            ssl_handshake_timeout: seconds; None for a minute.
+            ssl_shutdown_timeout: seconds that the end may take; None for half a minute.
+
+        Returns:
+            The transport that is to be used from now on.
+
+        Raises:
+            TypeError: this is no context, or the transport cannot carry TLS.
+            ssl.SSLError: the handshake has failed.
+
+        Source: CPython Lib/asyncio/base_events.py
+        """
+        if not isinstance(sslcontext, ssl.SSLContext):
+            raise TypeError(f"sslcontext is expected to be an instance of ssl.SSLContext, got {sslcontext!r}")
+        if not getattr(transport, "_start_tls_compatible", False):
+            raise TypeError(f"transport {transport!r} is not supported by start_tls()")
+        waiter = self.create_future()
+        between = TlsProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            call_connection_made=False,
+            ssl_handshake_timeout=ssl_handshake_timeout,
+            ssl_shutdown_timeout=ssl_shutdown_timeout,
+        )
+        # Nothing may arrive before the handshake has begun.
+        transport.pause_reading()
+        if server_side:
+            between._core.put(_streams.take_buffered(protocol))
+        transport.set_protocol(between)
+        begins = self.call_soon(between.connection_made, transport)
+        resumes = self.call_soon(transport.resume_reading)
+        try:
+            await waiter
+        except BaseException:
+            transport.close()
+            begins.cancel()
+            resumes.cancel()
+            raise
+        return between._app_transport
 
     def _make_datagram_transport(
         self, sock: Any, protocol: Any, address: Any = None, waiter: Any = None, extra: Any = None

@@ -11,6 +11,7 @@ from typing import Any
 
 from threefold import _threefold
 from threefold.asyncio import _streams
+from threefold.asyncio._tls_protocol import TlsProtocol
 
 # What a transport needs of these is private, and no stub has it.
 _standard_loops: Any = base_events
@@ -139,7 +140,9 @@ class StreamTransport(transports._FlowControlMixin):
     def set_protocol(self, protocol: Any) -> None:
         """Set who hears of what arrives from now on."""
         reader = _streams.reader_of(protocol)
-        if reader is not None:
+        if isinstance(protocol, TlsProtocol):
+            self._core.set_tls(protocol, protocol._core)
+        elif reader is not None:
             self._core.set_reader(protocol, protocol._stream_reader_wr, reader.__dict__)
         else:
             self._core.set_protocol(protocol, _is_buffered(protocol))

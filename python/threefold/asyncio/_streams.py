@@ -73,6 +73,17 @@ def reader_of(protocol: Any) -> StreamReader | None:
     return reader if type(reader) is StreamReader else None
 
 
+def take_buffered(protocol: Any) -> bytes:
+    """Take out what the reader of a stream's protocol, the standard library's or ours, has buffered."""
+    reader = getattr(protocol, "_stream_reader", None) if isinstance(protocol, asyncio.StreamReaderProtocol) else None
+    if reader is None:
+        return b""
+    buffer = reader._buffer
+    data = bytes(buffer)
+    buffer.clear()
+    return data
+
+
 async def open_connection(
     host: str | None = None, port: int | str | None = None, *, limit: int = LIMIT_BYTES, **kwds: Any
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

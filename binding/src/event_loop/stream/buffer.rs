@@ -6,7 +6,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict};
 use crate::kept::intern;
 
 /// Appends what arrives to what is buffered, and wakes who waits for it: `StreamReader.feed_data`.
-pub(super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
+pub(in super::super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
     let py = reader.py();
     let buffer = item(reader, intern!(py, "_buffer"))?;
     buffer.call_method1(intern!(py, "extend"), (bytes,))?;

@@ -9,7 +9,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyMemoryView};
 use crate::ffi::slice_of;
 
 /// Bytes that are queued.
-pub(super) enum Chunk {
+pub(in super::super) enum Chunk {
     /// A `bytes` object's own.
     Kept(PyBackedBytes),
     /// Copied: their owner may write to them.
@@ -26,9 +26,11 @@ impl AsRef<[u8]> for Chunk {
 }
 
 /// Bytes of a call, for as long as it lasts.
-pub(super) enum Given<'py> {
+pub(in super::super) enum Given<'py> {
     Bytes(Bound<'py, PyBytes>),
     View(PyBuffer<u8>),
+    /// Nobody else's.
+    Joined(Vec<u8>),
 }
 
 impl<'py> Given<'py> {
@@ -38,11 +40,8 @@ impl<'py> Given<'py> {
     /// `TypeError` if it has none, in the standard library's words.
     #[inline]
     pub(super) fn of(data: &Bound<'py, PyAny>) -> PyResult<Self> {
-        if let Ok(bytes) = data.cast::<PyBytes>() {
-            return Ok(Self::Bytes(bytes.clone()));
-        }
-        if data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() {
-            return Self::of_buffer(data);
+        if let Some(given) = Self::find(data)? {
+            return Ok(given);
         }
         let class = data.get_type();
         let name = class.name()?;
@@ -50,11 +49,34 @@ impl<'py> Given<'py> {
         Err(PyTypeError::new_err(format!("data argument must be a bytes-like object, not {name}")))
     }
 
+    /// The bytes of `data`.
+    ///
+    /// # Errors
+    /// `TypeError` if it has none: `complaint` and the class.
+    #[inline]
+    pub(in super::super) fn of_bytes_like(data: &Bound<'py, PyAny>, complaint: &str) -> PyResult<Self> {
+        match Self::find(data)? {
+            Some(given) => Ok(given),
+            None => Err(PyTypeError::new_err(format!("{complaint}{}", data.get_type().name()?))),
+        }
+    }
+
+    #[inline]
+    fn find(data: &Bound<'py, PyAny>) -> PyResult<Option<Self>> {
+        if let Ok(bytes) = data.cast::<PyBytes>() {
+            return Ok(Some(Self::Bytes(bytes.clone())));
+        }
+        if data.is_instance_of::<PyByteArray>() || data.is_instance_of::<PyMemoryView>() {
+            return Self::of_buffer(data).map(Some);
+        }
+        Ok(None)
+    }
+
     /// The bytes of anything that has some.
     ///
     /// # Errors
     /// `TypeError` if it has none.
-    pub(super) fn of_any(data: &Bound<'py, PyAny>) -> PyResult<Self> {
+    pub(in super::super) fn of_any(data: &Bound<'py, PyAny>) -> PyResult<Self> {
         match data.cast::<PyBytes>() {
             Ok(bytes) => Ok(Self::Bytes(bytes.clone())),
             Err(_no_bytes) => Self::of_buffer(PyMemoryView::from(data)?.as_any()),
@@ -77,10 +99,11 @@ impl<'py> Given<'py> {
     /// # Errors
     /// None: a view was looked at before.
     #[inline]
-    pub(super) fn bytes(&self) -> PyResult<&[u8]> {
+    pub(in super::super) fn bytes(&self) -> PyResult<&[u8]> {
         match self {
             Self::Bytes(bytes) => Ok(bytes.as_bytes()),
             Self::View(buffer) => slice_of(buffer),
+            Self::Joined(bytes) => Ok(bytes),
         }
     }
 
@@ -88,10 +111,10 @@ impl<'py> Given<'py> {
     ///
     /// # Errors
     /// As [`Self::bytes`].
-    pub(super) fn into_chunk(self, gone_bytes: usize) -> PyResult<(Chunk, usize)> {
+    pub(in super::super) fn into_chunk(self, gone_bytes: usize) -> PyResult<(Chunk, usize)> {
         match self {
             Self::Bytes(bytes) => Ok((Chunk::Kept(bytes.into()), gone_bytes)),
-            Self::View(_) => {
+            Self::View(_) | Self::Joined(_) => {
                 let rest = self.bytes()?.get(gone_bytes..).unwrap_or_default();
                 Ok((Chunk::Copied(rest.into()), 0))
             }

@@ -16,6 +16,7 @@ use threefold_wait::Latch;
 
 use super::super::hearer::{Hearer, Native};
 use super::super::state::EventLoopCore;
+use super::super::tls::TlsCore;
 use super::chunk::Chunk;
 use super::read::Read;
 use super::reading::{self, Receiver};
@@ -27,7 +28,7 @@ use crate::kept::intern;
 
 /// What a stream transport keeps.
 #[pyclass(frozen, module = "threefold._threefold")]
-pub(super) struct StreamCore {
+pub(in super::super) struct StreamCore {
     constructed: Constructed,
     pub(super) descriptor: RawFd,
     pub(super) event_loop: Py<EventLoopCore>,
@@ -76,6 +77,11 @@ impl StreamCore {
     ///     dictionary: the reader's `__dict__`.
     fn set_reader(&self, protocol: Py<PyAny>, reference: Py<PyWeakrefReference>, dictionary: Py<PyDict>) {
         self.replace(Some(protocol), Receiver::Reader(reference, dictionary));
+    }
+
+    /// Brings what arrives to a TLS connection over this one.
+    fn set_tls(&self, protocol: Py<PyAny>, tls: Py<TlsCore>) {
+        self.replace(Some(protocol), Receiver::Tls(tls));
     }
 
     /// Who hears of what arrives.
@@ -279,7 +285,7 @@ pub(super) fn listen(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>,
 }
 
 /// Whether an exception leaves the loop, instead of being reported.
-pub(super) fn leaves_loop(py: Python<'_>, error: &PyErr) -> bool {
+pub(in super::super) fn leaves_loop(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py)
 }
 

@@ -19,9 +19,9 @@ use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict, PyType};
 use threefold_wait::Latch;
 
+use super::super::tls::TlsCore;
 use super::buffer::{finish, item, limit_of, resume_if_enough_was_taken};
 use super::connection::StreamCore;
-use super::reading::Receiver;
 use super::want::{Found, Want};
 use crate::convert::Constructed;
 use crate::ffi::backed::find_backing;
@@ -36,7 +36,7 @@ pub(super) struct StreamRead {
 }
 
 /// What the connection knows of a read.
-pub(super) struct Read {
+pub(in super::super) struct Read {
     want: Want,
     /// How much of what is buffered was looked at already.
     looked_at: AtomicUsize,
@@ -52,7 +52,7 @@ enum Progress {
 }
 
 /// What a read makes of what arrived.
-pub(super) enum Served<'py> {
+pub(in super::super) enum Served<'py> {
     /// It has all of it.
     All,
     /// It has what it wants, or does not wait any more; these are for the buffer.
@@ -72,7 +72,7 @@ impl StreamRead {
 
 impl Read {
     /// How much an arrival may bring at most.
-    pub(super) fn most_bytes(&self) -> usize {
+    pub(in super::super) fn most_bytes(&self) -> usize {
         self.want.most_bytes()
     }
 
@@ -80,7 +80,7 @@ impl Read {
     ///
     /// # Errors
     /// Python's own; the reader has what arrived.
-    pub(super) fn serve<'py>(&self, bytes: Bound<'py, PyBytes>) -> PyResult<Served<'py>> {
+    pub(in super::super) fn serve<'py>(&self, bytes: Bound<'py, PyBytes>) -> PyResult<Served<'py>> {
         let py = bytes.py();
         let waited_for = match &*self.progress.close() {
             Progress::Waiting(reader, future) => Some((reader.clone_ref(py), future.clone_ref(py))),
@@ -232,11 +232,15 @@ impl Read {
     /// The next arrival is for this read, if the connection brings what arrives to the reader.
     fn leave_with_connection(self: &Arc<Self>, reader: &Bound<'_, PyDict>) -> PyResult<()> {
         let transport = item(reader, intern!(reader.py(), "_transport"))?;
-        let Some(core) = find_backing::<StreamCore>(&transport) else { return Ok(()) };
-        let mut state = core.get().state.close();
-        let is_brought_here = matches!(&state.receiver, Receiver::Reader(_, dictionary) if dictionary.is(reader));
-        let previous = if is_brought_here { state.read.replace(Arc::clone(self)) } else { None };
-        drop(state);
+        let previous = if let Some(core) = find_backing::<StreamCore>(&transport) {
+            let mut state = core.get().state.close();
+            if state.receiver.brings_to(reader) { state.read.replace(Arc::clone(self)) } else { None }
+        } else if let Some(core) = find_backing::<TlsCore>(&transport) {
+            let mut state = core.get().state.close();
+            if state.receiver.brings_to(reader) { state.read.replace(Arc::clone(self)) } else { None }
+        } else {
+            None
+        };
         drop(previous);
         Ok(())
     }

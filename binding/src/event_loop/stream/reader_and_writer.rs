@@ -4,6 +4,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyType};
 
+use super::super::tls::{self, TlsCore};
 use super::buffer::item;
 use super::connection::StreamCore;
 use super::read::{StreamRead, thrown};
@@ -71,7 +72,10 @@ fn write<'py>(writer: &Bound<'py, PyAny>, data: Option<&Bound<'py, PyAny>>) -> P
     let transport = item(&dictionary_of(writer)?, intern!(py, "_transport"))?;
     match find_backing::<StreamCore>(&transport) {
         Some(core) => writing::write(&core, &transport, data),
-        None => Ok(transport.call_method1(intern!(py, "write"), (data,))?.unbind()),
+        None => match find_backing::<TlsCore>(&transport) {
+            Some(core) => tls::write(&core, &transport, data),
+            None => Ok(transport.call_method1(intern!(py, "write"), (data,))?.unbind()),
+        },
     }
 }
 
@@ -90,10 +94,14 @@ fn is_drained(writer: &Bound<'_, PyAny>) -> PyResult<bool> {
     let py = writer.py();
     let writer = dictionary_of(writer)?;
     let transport = item(&writer, intern!(py, "_transport"))?;
-    let Some(core) = find_backing::<StreamCore>(&transport) else { return Ok(false) };
-    let state = core.get().state.close();
-    let is_free = !state.stream.is_closing() && !state.stream.outgoing.is_paused();
-    drop(state);
+    let is_free = if let Some(core) = find_backing::<StreamCore>(&transport) {
+        let state = core.get().state.close();
+        !state.stream.is_closing() && !state.stream.outgoing.is_paused()
+    } else if let Some(core) = find_backing::<TlsCore>(&transport) {
+        core.get().is_free_to_write()
+    } else {
+        return Ok(false);
+    };
     let reader = item(&writer, intern!(py, "_reader"))?;
     Ok(is_free && (reader.is_none() || reader.getattr(intern!(py, "_exception"))?.is_none()))
 }

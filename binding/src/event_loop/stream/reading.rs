@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict, PyWeakrefMethods, PyWeakrefReference};
 use threefold_sys::stream::{Attempt, Room};
 
 use super::super::state::EventLoopCore;
+use super::super::tls::TlsCore;
 use super::buffer::feed;
 use super::connection::{StreamCore, fail, os_error};
 use super::read::Served;
@@ -22,9 +23,11 @@ use crate::kept::intern;
 pub(super) const MOST_BYTES: usize = 256 * 1024;
 /// From here on an arrival is much: copying it costs more than a large object.
 const MUCH_BYTES: usize = 32 * 1024;
+/// What is decrypted at once into memory of the loop.
+const PLAINTEXT_BYTES: usize = 64 * 1024;
 
 /// What hears of bytes that arrive.
-pub(super) enum Receiver {
+pub(in super::super) enum Receiver {
     /// Not looked up yet.
     Unknown,
     /// Not looked up yet, of a buffered protocol.
@@ -35,25 +38,34 @@ pub(super) enum Receiver {
     Buffered(Py<PyAny>, Py<PyAny>),
     /// A stream's reader, weakly, and its dictionary.
     Reader(Py<PyWeakrefReference>, Py<PyDict>),
+    /// A TLS connection over this one.
+    Tls(Py<TlsCore>),
 }
 
 impl Receiver {
-    fn clone_ref(&self, py: Python<'_>) -> Self {
+    /// Whether what arrives is brought to the reader with this dictionary.
+    pub(super) fn brings_to(&self, reader: &Bound<'_, PyDict>) -> bool {
+        matches!(self, Self::Reader(_, dictionary) if dictionary.is(reader))
+    }
+
+    pub(in super::super) fn clone_ref(&self, py: Python<'_>) -> Self {
         match self {
             Self::Unknown => Self::Unknown,
             Self::UnknownBuffered => Self::UnknownBuffered,
             Self::Plain(received) => Self::Plain(received.clone_ref(py)),
             Self::Buffered(get, updated) => Self::Buffered(get.clone_ref(py), updated.clone_ref(py)),
             Self::Reader(reference, dictionary) => Self::Reader(reference.clone_ref(py), dictionary.clone_ref(py)),
+            Self::Tls(tls) => Self::Tls(tls.clone_ref(py)),
         }
     }
 
-    pub(super) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+    pub(in super::super) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         match self {
             Self::Unknown | Self::UnknownBuffered => Ok(()),
             Self::Plain(received) => visit.call(received),
             Self::Buffered(get, updated) => visit.call(get).and_then(|()| visit.call(updated)),
             Self::Reader(reference, dictionary) => visit.call(reference).and_then(|()| visit.call(dictionary)),
+            Self::Tls(tls) => visit.call(tls),
         }
     }
 }
@@ -72,6 +84,7 @@ pub(super) fn receive(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>
         Receiver::Plain(received) => receive_bytes(core, transport, received.bind(py)),
         Receiver::Buffered(get, updated) => receive_into(core, transport, get.bind(py), updated.bind(py)),
         Receiver::Reader(reference, dictionary) => receive_for_reader(core, transport, &reference, &dictionary),
+        Receiver::Tls(tls) => receive_for_tls(core, transport, tls.bind(py)),
         Receiver::Unknown => match look_up(core, "data_received") {
             Ok(received) => {
                 core.get().keep(Receiver::Plain(received.clone().unbind()));
@@ -175,6 +188,26 @@ fn receive_for_reader(
     }
 }
 
+/// Into the loop's buffer, from where it is decrypted.
+fn receive_for_tls(
+    core: &Bound<'_, StreamCore>,
+    transport: &Bound<'_, PyAny>,
+    tls: &Bound<'_, TlsCore>,
+) -> PyResult<()> {
+    let (py, this) = (core.py(), core.get());
+    let mut memory = this.event_loop.get().lend_memory();
+    let mut room = Room::new(&mut memory);
+    let outcome = room.receive(this.descriptor);
+    let taken = if room.is_empty() { Ok(()) } else { super::super::tls::take(tls, room.bytes()) };
+    this.event_loop.get().take_back(memory);
+    taken?;
+    match outcome {
+        Ok(Attempt::Made(0)) => end(transport),
+        Ok(_) => Ok(()),
+        Err(error) => fail(transport, os_error(py, &error), "Fatal read error on socket transport"),
+    }
+}
+
 /// Receives `most_bytes` at most, into the loop's buffer or, when much is expected, into an object.
 #[inline]
 fn arrival<'py>(core: &Bound<'py, StreamCore>, most_bytes: usize) -> PyResult<Arrival<'py>> {
@@ -262,6 +295,18 @@ impl EventLoopCore {
     #[inline]
     fn take_back(&self, memory: Box<[MaybeUninit<u8>]>) {
         let other = std::mem::replace(&mut *self.receiving.close(), memory);
+        drop(other);
+    }
+
+    /// Memory to decrypt into; to be given back before anything else runs.
+    pub(in super::super) fn lend_plaintext(&self) -> Box<[MaybeUninit<u8>]> {
+        let memory = std::mem::take(&mut *self.decrypting.close());
+        if memory.is_empty() { Box::new_uninit_slice(PLAINTEXT_BYTES) } else { memory }
+    }
+
+    /// Takes the memory back.
+    pub(in super::super) fn take_back_plaintext(&self, memory: Box<[MaybeUninit<u8>]>) {
+        let other = std::mem::replace(&mut *self.decrypting.close(), memory);
         drop(other);
     }
 }

@@ -21,7 +21,7 @@ type Answer = PyResult<Py<PyAny>>;
 
 /// `transport.write(data)`.
 #[inline]
-pub(super) fn write<'py>(
+pub(in super::super) fn write<'py>(
     core: &Bound<'py, StreamCore>,
     transport: &Bound<'py, PyAny>,
     data: &Bound<'py, PyAny>,
@@ -53,7 +53,7 @@ pub(super) fn write<'py>(
 }
 
 /// `transport.writelines(list_of_data)`.
-pub(super) fn write_lines<'py>(
+pub(in super::super) fn write_lines<'py>(
     core: &Bound<'py, StreamCore>,
     transport: &Bound<'py, PyAny>,
     list: &Bound<'py, PyAny>,
