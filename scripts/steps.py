@@ -169,7 +169,7 @@ def conformance(chosen: list[Interpreter]) -> Iterator[Step]:
         tasks = [*command, "--group", "tasks", "--jobs", "3"]
         yield Step("conformance", f"conformance of event loops on {interpreter.minor}", tasks)
         if interpreter.minor == UVLOOP_PYTHON:
-            uvloop = [*command, "--group", "uvloop", "--jobs", "3"]
+            uvloop = [*command, "--group", "uvloop", "--jobs", "2"]
             yield Step("conformance", f"uvloop's suite on {interpreter.minor}", uvloop)
         # Minutes each, most of them waiting: on the two Pythons that differ most.
         if interpreter in (chosen[0], chosen[-1]):

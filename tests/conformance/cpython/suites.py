@@ -147,6 +147,7 @@ PROCESS_POOL_SUITES = tuple(
 # The modules of test_asyncio whose tests make loops by asyncio's public names and look at nothing inside them.
 LOOP_MODULES = (
     "test_buffered_proto",
+    "test_context",
     "test_eager_task_factory",
     "test_events",
     "test_free_threading",

@@ -46,7 +46,12 @@ impl<'py> Given<'py> {
         let class = data.get_type();
         let name = class.name()?;
         let name = name.repr()?;
-        Err(PyTypeError::new_err(format!("data argument must be a bytes-like object, not {name}")))
+        let wanted = if data.py().version_info() >= (3, 14) {
+            "bytes, bytearray, or memoryview object"
+        } else {
+            "bytes-like object"
+        };
+        Err(PyTypeError::new_err(format!("data argument must be a {wanted}, not {name}")))
     }
 
     /// The bytes of `data`.
