@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from threefold.asyncio._streams import StreamReader
-from threefold.asyncio._tls_transport import TlsTransport
+from threefold.asyncio._tls_transport import SSLTransport
 
 sys.path.insert(0, str(Path(__file__).parent))
 from stream_rig import Recorder, run
@@ -29,7 +29,7 @@ class Echo(Recorder):
 def test_what_is_written_comes_back() -> None:
     async def main() -> None:
         client, server = await both_ends(server=Echo)
-        assert isinstance(client.transport, TlsTransport)
+        assert isinstance(client.transport, SSLTransport)
         assert isinstance(client.transport, sslproto._SSLProtocolTransport)
         for data in (b"a", b"b" * 1000, b"", os.urandom(16384), os.urandom(16385), os.urandom(700_000)):
             client.data.clear()

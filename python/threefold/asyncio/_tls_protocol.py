@@ -8,7 +8,7 @@ from typing import Any
 
 from threefold import _threefold
 from threefold.asyncio import _streams
-from threefold.asyncio._tls_transport import TlsTransport
+from threefold.asyncio._tls_transport import SSLTransport
 
 # What is needed of it is private, and no stub has it.
 _standard: Any = sslproto
@@ -95,7 +95,7 @@ class TlsProtocol(protocols.BufferedProtocol):
         self._handshake_began = 0.0
         self._has_ended_below = False
         self._buffer: memoryview | None = None
-        self._app_transport: TlsTransport | None = TlsTransport(loop, self, self._core)
+        self._app_transport: SSLTransport | None = SSLTransport(loop, self, self._core)
         self._set_app_protocol(app_protocol)
 
     def _set_app_protocol(self, protocol: Any) -> None:

@@ -38,6 +38,7 @@ pub(super) enum Phase {
 }
 
 /// What changes while a connection lives.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any combination of them occurs")]
 pub(in super::super) struct State {
     pub(super) phase: Phase,
     /// The transport below and the TLS protocol, while there is a connection.

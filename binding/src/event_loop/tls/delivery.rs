@@ -31,10 +31,10 @@ pub(super) fn next(core: &Bound<'_, TlsCore>, rest: &mut &[u8]) -> PyResult<Deli
     let (py, this) = (core.py(), core.get());
     let receiver = this.state.close().receiver.clone_ref(py);
     match receiver {
-        Receiver::Plain(received) => {
+        Receiver::Plain(hear) => {
             let (gathered, bytes) = decrypt(core, rest)?;
             if let Some(bytes) = bytes {
-                received.bind(py).call1((bytes,))?;
+                hear.bind(py).call1((bytes,))?;
             }
             Ok(Delivered::To(gathered))
         }

@@ -163,9 +163,8 @@ pub(super) fn gather(this: &TlsCore, py: Python<'_>, room: &mut Room<'_>, rest: 
                 this.state.close().has_more = true;
                 return Gathered::Full;
             }
-            Decrypted::Bytes => {}
             Decrypted::Nothing if rest.is_empty() => return Gathered::Drained,
-            Decrypted::Nothing => {}
+            Decrypted::Bytes | Decrypted::Nothing => {}
             Decrypted::End => return Gathered::End,
             Decrypted::Failure(error) => return Gathered::Failure(error),
         }

@@ -10,6 +10,7 @@ use crate::kept::intern;
 
 type Answer = PyResult<Py<PyAny>>;
 
+#[allow(clippy::unnecessary_wraps, reason = "as methods are declared")]
 fn pause_reading(core: &Bound<'_, TlsCore>, _transport: &Bound<'_, PyAny>, _none: &Bound<'_, PyAny>) -> Answer {
     core.get().state.close().is_reading_paused = true;
     Ok(core.py().None())
