@@ -87,7 +87,7 @@ def test_a_cancelled_stream_ends_on_both_ends(capfd):
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call.read()
-            while "given up" not in capfd.readouterr().out:
+            while "is over" not in capfd.readouterr().out:
                 await asyncio.sleep(0.001)
 
     run(main())

@@ -61,7 +61,8 @@ def test_a_command_of_the_guide_starts_a_service_on_our_loop(command, folder):
     server, *arguments = words[3:] if way == "run" else words
     port = free_port()
     address = ["--port", port] if server == "uvicorn" else ["--bind", f"127.0.0.1:{port}"]
-    ready = "Application startup complete"
+    # gunicorn listens before its workers are there, uvicorn afterwards.
+    ready = "running on" if server == "uvicorn" else "startup complete"
     with Program(way, "-W", "ignore", "-m", server, *arguments, *address, cwd=folder) as program:
         program.find(ready)
         run(ask(port))

