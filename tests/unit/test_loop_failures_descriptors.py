@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,22 @@ def test_closed_loops_that_somebody_keeps_hold_no_descriptors() -> None:
         loop.close()
         with pytest.raises(RuntimeError, match="closed"):
             loop.call_soon(print)
+
+
+def test_a_loop_that_nobody_closes_is_collected_with_what_threads_have_brought() -> None:
+    def left() -> weakref.ref[EventLoop]:
+        loop = EventLoop()
+        thread = threading.Thread(target=loop.call_soon_threadsafe, args=(loop.stop,))
+        thread.start()
+        thread.join(LIMIT_S)
+        return weakref.ref(loop)
+
+    before = descriptor_count()
+    gone = left()
+    with pytest.warns(ResourceWarning, match="unclosed event loop"):
+        gc.collect()
+    assert gone() is None
+    assert descriptor_count() == before
 
 
 @pytest.mark.timeout(120)

@@ -169,9 +169,13 @@ unsafe fn call(callback: *mut ffi::PyObject, args: *mut ffi::PyObject) -> *mut f
 pub(crate) fn traverse(handle: &Py<PyAny>, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
     let object = handle.as_ptr();
     let Some(classes) = CLASSES.get() else { return visit.call(handle) };
-    // SAFETY: called by the collector, so attached; the handle is alive, and its class is looked at before its slots.
-    let is_part =
-        unsafe { is_ours(classes, object) && ffi::Py_REFCNT(object) == 1 && ffi::PyObject_GC_IsTracked(object) == 0 };
+    // SAFETY: called by the collector, so attached; the handle is alive, and its class is looked at before its slots. Those
+    // that other threads bring have the same ones, and a lock that refers to nothing.
+    let is_part = unsafe {
+        let is_threadsafe = ffi::Py_TYPE(object).cast::<ffi::PyObject>() == classes.threadsafe.as_ptr();
+        let is_known = is_threadsafe || is_ours(classes, object);
+        is_known && ffi::Py_REFCNT(object) == 1 && ffi::PyObject_GC_IsTracked(object) == 0
+    };
     if !is_part {
         return visit.call(handle);
     }
