@@ -36,6 +36,8 @@ pub(crate) struct EventLoopCore {
     pub(super) watch: Latch<Watch<Hearer>>,
     pub(super) epoll: Epoll,
     pub(super) events: Latch<Events>,
+    /// Of the last look: whose natives act when the callbacks that were ready before have run.
+    pub(super) waiting_natives: Latch<Vec<(u64, Side)>>,
     /// Memory into which connections receive, when nobody has it.
     pub(super) receiving: Latch<Box<[MaybeUninit<u8>]>>,
     /// Memory into which TLS connections decrypt, when nobody has it.
@@ -72,6 +74,7 @@ impl EventLoopCore {
             watch: Latch::new(Watch::new(epoll.clone())),
             epoll,
             events: Latch::default(),
+            waiting_natives: Latch::default(),
             receiving: Latch::default(),
             decrypting: Latch::default(),
             looked_at: AtomicU64::new(0),

@@ -37,8 +37,8 @@ pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()>
     core.looked_at.store(0, Ordering::Relaxed);
     let _on_post = sentry::begin(this)?;
     loop {
-        take_news(this)?;
-        run_ready(this)?;
+        let earlier_count = take_news(this)?;
+        run_ready(this, earlier_count)?;
         core.note_turn();
         if core.is_stopping.swap(false, Ordering::Relaxed) {
             return Ok(());
@@ -47,9 +47,12 @@ pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()>
 }
 
 /// Makes ready what the kernel, the clock and other threads bring; sleeps while nothing is ready.
-fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
+///
+/// Returns how many callbacks were ready before: they run before anybody hears of the news.
+fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<usize> {
     let (py, core) = (this.py(), this.get());
-    let is_idle = core.ready.close().is_empty() && !core.is_stopping.load(Ordering::Relaxed);
+    let earlier_count = core.ready.close().len();
+    let is_idle = earlier_count == 0 && !core.is_stopping.load(Ordering::Relaxed);
     let limit = if is_idle { until_first_timer(core) } else { Some(Duration::ZERO) };
     if limit == Some(Duration::ZERO) {
         let now = Instant::now().as_nanos();
@@ -65,7 +68,7 @@ fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
     }
     make_due_ready(core);
     core.empty_inbox();
-    Ok(())
+    Ok(earlier_count)
 }
 
 /// How long the loop may sleep; `None` is for ever.
@@ -127,13 +130,16 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
         waited
     };
     let mut is_news = false;
+    // Those that an exception has kept from acting hear by level, and so again.
+    core.waiting_natives.close().clear();
+    let defers = !core.ready.close().is_empty();
     let mut outcome = Ok(());
     match waited {
         Ok(()) => {
             for event in events.iter() {
                 is_news = true;
                 core.mark.step();
-                let told = tell(py, core, event, outcome.is_err());
+                let told = tell(py, core, event, defers, outcome.is_err());
                 outcome = outcome.and(told);
             }
         }
@@ -144,11 +150,11 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
     outcome.map(|()| is_news)
 }
 
-/// Tells those who hear of a descriptor.
+/// Tells those who hear of a descriptor. Where callbacks are ready already (`defers`), those who act at once act behind them.
 ///
 /// When an exception leaves the loop, those who act at once do not act any more: they hear by level, and so again. Who
 /// hears by edge is told in any case.
-fn tell(py: Python<'_>, core: &EventLoopCore, event: Event, is_leaving: bool) -> PyResult<()> {
+fn tell(py: Python<'_>, core: &EventLoopCore, event: Event, defers: bool, is_leaving: bool) -> PyResult<()> {
     core.watch.close().note(&event);
     let mut outcome = Ok(());
     for (is_concerned, side) in [(event.readable, Side::Read), (event.writable, Side::Write)] {
@@ -158,6 +164,7 @@ fn tell(py: Python<'_>, core: &EventLoopCore, event: Event, is_leaving: bool) ->
         let hearer = core.watch.close().watcher(event.token, side).map(|hearer| hearer.clone_ref(py));
         match hearer {
             Some(Hearer::Native(_)) if is_leaving || outcome.is_err() => {}
+            Some(Hearer::Native(_)) if defers => core.waiting_natives.close().push((event.token, side)),
             Some(Hearer::Native(native)) => outcome = native.ready(py, side),
             Some(Hearer::Handle(handle)) if handles::is_cancelled(&handle) => {
                 let unwatched = core.watch.close().clear(Watch::<Hearer>::descriptor(event.token), side);
@@ -176,10 +183,36 @@ fn tell(py: Python<'_>, core: &EventLoopCore, event: Event, is_leaving: bool) ->
     outcome
 }
 
-/// Runs the callbacks that are ready now; those that they make ready come in the next turn.
-fn run_ready(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
+/// Runs the callbacks that are ready now, and those who act at once behind the earlier ones; what they make ready comes in the
+/// next turn.
+fn run_ready(this: &Bound<'_, EventLoopCore>, earlier_count: usize) -> PyResult<()> {
+    let count = this.get().ready.close().len();
+    run_first(this, earlier_count)?;
+    act(this)?;
+    run_first(this, count.saturating_sub(earlier_count))
+}
+
+/// Lets those act who had to wait for earlier callbacks.
+fn act(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
     let (py, core) = (this.py(), this.get());
-    let count = core.ready.close().len();
+    if core.waiting_natives.close().is_empty() {
+        return Ok(());
+    }
+    let mut waiting = std::mem::take(&mut *core.waiting_natives.close());
+    let outcome = waiting.iter().try_for_each(|&(token, side)| {
+        core.mark.step();
+        // Nobody: a callback has ended it meanwhile.
+        let hearer = core.watch.close().watcher(token, side).map(|hearer| hearer.clone_ref(py));
+        if let Some(Hearer::Native(native)) = hearer { native.ready(py, side) } else { Ok(()) }
+    });
+    waiting.clear();
+    *core.waiting_natives.close() = waiting;
+    outcome
+}
+
+/// Runs the first callbacks of those that are ready.
+fn run_first(this: &Bound<'_, EventLoopCore>, count: usize) -> PyResult<()> {
+    let (py, core) = (this.py(), this.get());
     for _ in 0..count {
         // None: a callback has closed the loop.
         let Some(handle) = core.ready.close().pop_front() else { return Ok(()) };

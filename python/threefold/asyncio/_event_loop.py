@@ -396,7 +396,9 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         try:
             descriptor = _descriptor_of(fd)
         except ValueError:
-            return self._ignore_closed(fd, is_writer)
+            if self._ignore_closed(fd, is_writer):
+                return True
+            raise
         self._files.pop((descriptor, is_writer), None)
         previous = self._unwatch(descriptor, is_writer) if descriptor <= _LARGEST_DESCRIPTOR else None
         if previous is None:
@@ -412,7 +414,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
                 self._unwatch(*key, handle)
                 handle.cancel()
                 return True
-        raise ValueError(f"Invalid file descriptor: {fd!r} is closed")
+        return False
 
 
 def _leave_to_the_parent() -> None:
