@@ -115,7 +115,8 @@ fn deliver(core: &Bound<'_, TlsCore>, ciphertext: &[u8]) -> PyResult<()> {
         return outcome;
     }
     let kept = if rest.is_empty() { Ok(()) } else { keep(core, rest) };
-    let flushed = outgoing::flush(core).or_else(|error| fail(core, error));
+    // What was queued because the other end had to be heard first.
+    let flushed = outgoing::advance(core).and_then(|()| outgoing::flush(core)).or_else(|error| fail(core, error));
     outcome.and(kept).and(flushed)
 }
 

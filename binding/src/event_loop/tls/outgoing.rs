@@ -99,7 +99,11 @@ fn encrypt(core: &Bound<'_, TlsCore>, bytes: &[u8]) -> PyResult<usize> {
     while gone_bytes < bytes.len() {
         let rest = bytes.get(gone_bytes..).unwrap_or_default();
         let count = match this.engine.write(py, rest.get(..PORTION_BYTES).unwrap_or(rest)) {
-            Ok(0) => return Ok(gone_bytes),
+            // A new handshake, which may have something to say.
+            Ok(0) => {
+                let is_delivering = this.state.close().is_delivering;
+                return if is_delivering { Ok(()) } else { flush(core) }.map(|()| gone_bytes);
+            }
             Ok(count) => count,
             // What is left will never be sent.
             Err(error) => return fail(core, error).map(|()| bytes.len()),
