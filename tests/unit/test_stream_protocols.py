@@ -4,6 +4,7 @@ import asyncio
 import contextvars
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -199,5 +200,25 @@ def test_a_callback_that_takes_long_is_named_in_debug_mode(caplog: pytest.LogCap
         transport.close()
         await protocol.lost
         peer.close()
+
+    run(main())
+
+
+def test_what_arrives_is_told_behind_the_callbacks_that_were_ready_before() -> None:
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        transport, protocol, peer = await connect(Recorder)
+
+        def be_busy() -> None:
+            loop.call_soon(protocol.heard.append, "callback")
+            loop.call_soon(peer.close)
+            peer.sendall(b"x")
+            # Long enough for the loop to look for news in its next turn.
+            time.sleep(0.01)
+
+        loop.call_soon(be_busy)
+        await protocol.lost
+        assert protocol.heard == ["made", "callback", "data", "eof", "lost"]
+        transport.close()
 
     run(main())
