@@ -49,7 +49,11 @@ async def connect(loop: Any, *arguments: Any) -> Any:
 
     Source: CPython Lib/asyncio/base_events.py, BaseEventLoop._connect_sock
     """
-    sock = await _standard._connect_sock(loop, *arguments)
+    try:
+        sock = await _standard._connect_sock(loop, *arguments)
+    finally:
+        # Among them is a list of what was raised, which would be a cycle with this frame.
+        arguments = ()
     connected = _connected.get()
     if connected is not None:
         connected.append(sock)

@@ -109,6 +109,10 @@ class TlsProtocol(protocols.BufferedProtocol):
     def _app_protocol(self) -> Any:
         return self._core.protocol
 
+    @property
+    def _app_reading_paused(self) -> bool:
+        return bool(self._core.is_reading_paused)
+
     def _get_extra_info(self, name: str, default: Any = None) -> Any:
         if name in self._extra:
             return self._extra[name]
