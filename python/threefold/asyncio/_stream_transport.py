@@ -3,7 +3,7 @@
 import socket
 import sys
 import warnings
-from asyncio import base_events, constants, futures, protocols, transports, trsock
+from asyncio import base_events, constants, futures, transports, trsock
 from asyncio.log import logger
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -145,7 +145,7 @@ class StreamTransport(transports._FlowControlMixin):
         elif reader is not None:
             self._core.set_reader(protocol, protocol._stream_reader_wr, reader.__dict__)
         else:
-            self._core.set_protocol(protocol, _is_buffered(protocol))
+            self._core.set_protocol(protocol, _streams.is_buffered(protocol))
 
     def get_protocol(self) -> Any:
         """Return who hears of what arrives."""
@@ -294,13 +294,6 @@ class StreamTransport(transports._FlowControlMixin):
 
     def _warn_of_late_writes(self) -> None:
         logger.warning("socket.send() raised exception.")
-
-
-def _is_buffered(protocol: Any) -> bool:
-    """Whether a protocol brings its own memory; one that has the methods of both kinds says what it is by its class."""
-    if isinstance(protocol, protocols.BufferedProtocol):
-        return True
-    return not hasattr(protocol, "data_received") and hasattr(protocol, "get_buffer")
 
 
 def _send_at_once(sock: socket.socket) -> None:

@@ -65,6 +65,13 @@ def adopt(protocol: Any) -> None:
         protocol.__class__ = StreamReaderProtocol
 
 
+def is_buffered(protocol: Any) -> bool:
+    """Whether a protocol brings its own memory; one that has the methods of both kinds says what it is by its class."""
+    if isinstance(protocol, asyncio.BufferedProtocol):
+        return True
+    return not hasattr(protocol, "data_received") and hasattr(protocol, "get_buffer")
+
+
 def reader_of(protocol: Any) -> StreamReader | None:
     """Return the reader to which a protocol of ours brings what arrives."""
     if type(protocol) is not StreamReaderProtocol:

@@ -103,7 +103,7 @@ class TlsProtocol(protocols.BufferedProtocol):
         if reader is not None:
             self._core.set_reader(protocol, protocol._stream_reader_wr, reader.__dict__)
         else:
-            self._core.set_protocol(protocol, isinstance(protocol, protocols.BufferedProtocol))
+            self._core.set_protocol(protocol, _streams.is_buffered(protocol))
 
     @property
     def _app_protocol(self) -> Any:
@@ -223,6 +223,9 @@ class TlsProtocol(protocols.BufferedProtocol):
         self._tell_end()
         self._close()
 
+    def _resume_soon(self) -> None:
+        self._loop.call_soon(self._resume, context=getattr(self._transport, "_context", None))
+
     def _resume(self) -> None:
         """The program wants to read again."""
         if self._phase is _Phase.OPEN:
@@ -240,7 +243,10 @@ class TlsProtocol(protocols.BufferedProtocol):
 
     def _tell_program(self, method: str) -> None:
         try:
-            getattr(self._core.protocol, method)()
+            tell = getattr(self._core.protocol, method)
+            context = getattr(self._transport, "_context", None)
+            # Not in that of whoever writes.
+            tell() if context is None else context.copy().run(tell)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as error:  # noqa: BLE001 - reported, whatever it is
@@ -307,7 +313,8 @@ class TlsProtocol(protocols.BufferedProtocol):
         except Exception as reason:  # noqa: BLE001 - reported, whatever it is
             self._fatal_error(reason, "Fatal error on SSL protocol")
             return
-        self._core.deliver()
+        # Behind those who wait for the handshake: `start_tls` has yet to return the transport.
+        self._resume_soon()
 
     def _wake_waiter(self, exc: BaseException | None) -> None:
         waiter, self._waiter = self._waiter, None

@@ -21,8 +21,7 @@ fn resume_reading(core: &Bound<'_, TlsCore>, _transport: &Bound<'_, PyAny>, _non
     if std::mem::replace(&mut this.state.close().is_reading_paused, false) {
         if let Some(below) = this.below(py) {
             // In the next turn: who resumes may not be ready for what has arrived before it returns.
-            let resume = below.protocol.bind(py).getattr(intern!(py, "_resume"))?;
-            this.event_loop.bind(py).call_method1(intern!(py, "call_soon"), (resume,))?;
+            below.protocol.bind(py).call_method0(intern!(py, "_resume_soon"))?;
         }
     }
     Ok(py.None())
