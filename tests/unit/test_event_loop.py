@@ -21,6 +21,7 @@ from threefold import asyncio
 from threefold.asyncio import EventLoop
 
 sys.path.insert(0, str(Path(__file__).parent))
+from loop_figures import descriptor_count
 from loop_rig import run_until
 
 
@@ -29,10 +30,6 @@ def loop():
     loop = EventLoop()
     yield loop
     loop.close()
-
-
-def open_descriptors():
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_every_public_name_of_the_standard_module_is_there():
@@ -359,14 +356,14 @@ def test_loops_leave_neither_descriptors_nor_memory_behind():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     rounds(100)
-    before, descriptors = rounds(1), open_descriptors()
+    before, descriptors = rounds(1), descriptor_count()
     after = rounds(500)
-    assert open_descriptors() == descriptors
+    assert descriptor_count() == descriptors
     assert after - before < 4096  # KiB
 
 
 def test_a_loop_that_was_never_closed_warns_and_is_collected():
-    descriptors = open_descriptors()
+    descriptors = descriptor_count()
 
     def leave_a_loop():
         loop = EventLoop()
@@ -378,7 +375,7 @@ def test_a_loop_that_was_never_closed_warns_and_is_collected():
     with pytest.warns(ResourceWarning, match="unclosed event loop"):
         gc.collect()
     assert gone() is None
-    assert open_descriptors() == descriptors
+    assert descriptor_count() == descriptors
 
 
 def test_loops_run_in_many_threads_at_once():
