@@ -350,7 +350,7 @@ def test_a_reader_pauses_its_pipe_at_one_byte_more_than_twice_its_limit() -> Non
         while not process.stdout._buffer:  # type: ignore[attr-defined]
             await asyncio.sleep(0)
         assert not pipe.is_reading()
-        assert await process.communicate() == (bytes(21), None)
+        assert await process.communicate(b"") == (bytes(21), None)
 
     run(main())
 
