@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyType};
+use pyo3::types::PyType;
 use threefold_event_loop::watch::Side;
 use threefold_event_loop::{Inbox, Timers, Watch};
 use threefold_sys::clock::Instant;
@@ -179,15 +179,6 @@ impl EventLoopCore {
     fn is_watched(&self, descriptor: RawFd) -> (bool, bool) {
         let watch = self.watch.close();
         (watch.present(descriptor, Side::Read).is_some(), watch.present(descriptor, Side::Write).is_some())
-    }
-
-    /// Reads from a pipe that is set not to wait; `None` when there is nothing, for whatever reason.
-    #[pyo3(name = "_read_pipe")]
-    fn read_pipe<'py>(&self, py: Python<'py>, descriptor: RawFd) -> Option<Bound<'py, PyBytes>> {
-        self.sockets.with_room(|room| {
-            let data = threefold_sys::datagram::read(descriptor, room).ok().flatten()?;
-            (!data.is_empty()).then(|| PyBytes::new(py, data))
-        })
     }
 
     /// The numbers of callbacks that are ready, of timers, and of descriptors that are watched.

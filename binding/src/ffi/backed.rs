@@ -20,11 +20,44 @@ pub(crate) trait Backing: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct::
     /// The slot's name.
     const SLOT: &'static str;
 
-    /// Where the slot is, in bytes from an instance's begin; known once the class is.
-    fn place() -> &'static OnceLock<usize>;
+    /// The classes made in Python.
+    fn places() -> &'static Places;
+}
 
-    /// The class made in Python.
-    fn class() -> &'static OnceLock<Py<PyType>>;
+/// The most classes that one native class stands behind.
+const CLASS_COUNT: usize = 3;
+
+/// The classes whose instances have the slot, each with where it is, in bytes from an instance's begin.
+pub(crate) struct Places([OnceLock<(Py<PyType>, usize)>; CLASS_COUNT]);
+
+impl Places {
+    /// None yet.
+    pub(crate) const fn new() -> Self {
+        Self([const { OnceLock::new() }; CLASS_COUNT])
+    }
+
+    #[inline]
+    fn known(&self) -> impl Iterator<Item = &(Py<PyType>, usize)> {
+        self.0.iter().map_while(OnceLock::get)
+    }
+
+    /// Where instances of just this class have the slot.
+    #[inline]
+    fn of_class(&self, class: *mut ffi::PyTypeObject) -> Option<usize> {
+        self.known().find(|(known, _place)| std::ptr::eq(known.as_ptr(), class.cast())).map(|(_class, place)| *place)
+    }
+
+    /// Where an instance of a class or of one derived from it has the slot.
+    #[inline]
+    fn of_instance(&self, instance: &Bound<'_, PyAny>) -> Option<usize> {
+        self.of_class(instance.get_type_ptr()).or_else(|| self.inherited(instance))
+    }
+
+    #[cold]
+    fn inherited(&self, instance: &Bound<'_, PyAny>) -> Option<usize> {
+        let is_base = |class: &Py<PyType>| instance.is_instance(class.bind(instance.py())).unwrap_or_default();
+        self.known().find(|(class, _place)| is_base(class)).map(|(_class, place)| *place)
+    }
 }
 
 /// A method of a class made in Python that works on the native object behind an instance.
@@ -73,12 +106,15 @@ pub(crate) use backed_method;
 /// Remembers where instances of the class keep what stands behind them.
 ///
 /// # Errors
-/// The class has no such slot.
+/// The class has no such slot, or there are too many classes.
 pub(crate) fn install_backing<B: Backing>(class: &Bound<'_, PyType>) -> PyResult<()> {
     let place = offset(class, B::SLOT)?;
-    let known = B::place().get_or_init(|| place);
-    B::class().get_or_init(|| class.clone().unbind());
-    if *known == place { Ok(()) } else { Err(PyTypeError::new_err(format!("{class} has its slots elsewhere"))) }
+    for one in &B::places().0 {
+        if one.get_or_init(|| (class.clone().unbind(), place)).0.is(class) {
+            return Ok(());
+        }
+    }
+    Err(PyTypeError::new_err(format!("{class} is one class too many")))
 }
 
 /// Adds a method to the class, or puts it in the place of an inherited one.
@@ -286,24 +322,27 @@ fn check_keywords(names: &Bound<'_, PyAny>, method: &CStr, parameter: Option<&st
 /// What stands behind any object, if it is an instance of the class with the slot.
 #[inline]
 pub(crate) fn find_backing<'py, B: Backing>(object: &Bound<'py, PyAny>) -> Option<Bound<'py, B>> {
-    let class = B::class().get()?;
-    if !std::ptr::eq(object.get_type_ptr().cast(), class.as_ptr()) {
-        return None;
-    }
-    behind(object).ok()
+    let place = B::places().of_class(object.get_type_ptr())?;
+    in_slot(object, place).ok()
 }
 
 /// What stands behind an instance.
 #[inline]
 fn behind<'py, B: Backing>(instance: &Bound<'py, PyAny>) -> PyResult<Bound<'py, B>> {
-    let py = instance.py();
-    if let Some(place) = B::place().get() {
-        // SAFETY: attached; the instance is of the class whose slot is there (methods are added to that class only, after
-        // its place was found), and a slot holds a valid reference or null.
-        let object = unsafe { Bound::from_borrowed_ptr_or_opt(py, *slot(instance.as_ptr(), *place)) };
-        if let Some(object) = object {
-            return Ok(object.cast_into()?);
-        }
+    match B::places().of_instance(instance) {
+        Some(place) => in_slot(instance, place),
+        None => Err(PyTypeError::new_err(format!("{} has no such slot", instance.get_type()))),
     }
-    Err(PyRuntimeError::new_err(format!("{} was not initialised", instance.get_type())))
+}
+
+/// What stands in a slot, which an instance must have there.
+#[inline]
+fn in_slot<'py, B: Backing>(instance: &Bound<'py, PyAny>, place: usize) -> PyResult<Bound<'py, B>> {
+    // SAFETY: attached; both callers have the place from the instance's class or a base of it, and a slot holds a valid
+    // reference or null.
+    let object = unsafe { Bound::from_borrowed_ptr_or_opt(instance.py(), *slot(instance.as_ptr(), place)) };
+    match object {
+        Some(object) => Ok(object.cast_into()?),
+        None => Err(PyRuntimeError::new_err(format!("{} was not initialised", instance.get_type()))),
+    }
 }

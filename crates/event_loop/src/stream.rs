@@ -63,13 +63,18 @@ impl<C: AsRef<[u8]>> Stream<C> {
         } else if self.is_lent {
             Permission::Lent
         } else if self.phase == Phase::Lost && !is_empty {
-            self.late_count += 1;
-            Permission::Late(self.late_count)
+            Permission::Late(self.count_late())
         } else if self.outgoing.is_empty() {
             Permission::Send
         } else {
             Permission::Queue
         }
+    }
+
+    /// Counts a write that comes too late; how many there were before, with this one.
+    pub fn count_late(&mut self) -> usize {
+        self.late_count += 1;
+        self.late_count
     }
 
     /// Whether somebody has closed the connection.

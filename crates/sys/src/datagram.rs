@@ -26,22 +26,6 @@ pub fn receive(descriptor: RawFd, room: &mut [MaybeUninit<u8>]) -> io::Result<Op
     Ok(Some(unsafe { &*(filled as *const [u8]) }))
 }
 
-/// Reads from a descriptor that is set not to wait; `Ok(None)`: nothing is there yet, or a signal came first.
-///
-/// # Blocking
-/// As the descriptor is set to.
-///
-/// # Errors
-/// What the kernel says.
-pub fn read(descriptor: RawFd, room: &mut [MaybeUninit<u8>]) -> io::Result<Option<&[u8]>> {
-    // SAFETY: as for `receive`.
-    let count = unsafe { libc::read(descriptor, room.as_mut_ptr().cast(), room.len()) };
-    let Some(count) = attempted(count)? else { return Ok(None) };
-    let filled = ptr::from_ref(room.get(..count).unwrap_or_default());
-    // SAFETY: as for `receive`.
-    Ok(Some(unsafe { &*(filled as *const [u8]) }))
-}
-
 /// Sends on a connected socket; how many bytes, or `Ok(None)`: there is no room, or a signal came first.
 ///
 /// # Errors

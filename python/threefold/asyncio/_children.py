@@ -1,4 +1,4 @@
-"""Children of an event loop, and their pipes.
+"""Children of an event loop.
 
 Each child is watched through a pidfd of its own, without a thread and without a signal handler.
 """
@@ -9,9 +9,8 @@ from asyncio import events, unix_events
 from asyncio.log import logger
 from typing import Any
 
-# What the children and pipes of loops are made of there is private, and no stub has it.
+# What the children of loops are made of there is private, and no stub has it.
 _standard: Any = unix_events
-_StandardReadPipe: Any = _standard._UnixReadPipeTransport
 
 #: What is reported of a child whose end somebody else has taken note of.
 UNKNOWN_RETURN_CODE = 255
@@ -49,21 +48,6 @@ def _has_watcher_of_its_own(loop: Any) -> bool:
         return True
     watcher = policy._watcher
     return watcher is not None and type(watcher) not in _SETTABLE_DEFAULTS
-
-
-class ReadPipeTransport(_StandardReadPipe):  # type: ignore[misc]
-    """The reading end of a pipe: as the standard library's, without memory of its own for each piece.
-
-    Source: CPython Lib/asyncio/unix_events.py, _UnixReadPipeTransport
-    """
-
-    def _read_ready(self) -> None:
-        data = self._loop._read_pipe(self._fileno)
-        if data is None:
-            # The end, an error, or a false alarm: whichever it was will be so again.
-            super()._read_ready()
-        else:
-            self._protocol.data_received(data)
 
 
 class Children:

@@ -13,7 +13,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from threefold._threefold import EventLoopCore
-from threefold.asyncio import _accepting, _children, _connecting, _executors, _streams, _visible
+from threefold.asyncio import _accepting, _children, _connecting, _executors, _pipes, _streams, _visible
 from threefold.asyncio._datagrams import DatagramTransport
 from threefold.asyncio._handles import Handle
 from threefold.asyncio._stream_transport import StreamTransport
@@ -306,7 +306,10 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         return DatagramTransport(self, sock, protocol, address, waiter, extra)
 
     def _make_read_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
-        return _children.ReadPipeTransport(self, pipe, protocol, waiter, extra)
+        return _pipes.ReadPipeTransport(self, pipe, protocol, waiter, extra)
+
+    def _make_write_pipe_transport(self, pipe: Any, protocol: Any, waiter: Any = None, extra: Any = None) -> Any:
+        return _pipes.WritePipeTransport(self, pipe, protocol, waiter, extra)
 
     async def _make_subprocess_transport(
         self,
@@ -320,6 +323,7 @@ class EventLoop(EventLoopCore, _StandardLoop):  # type: ignore[misc]
         extra: Any = None,
         **kwargs: Any,
     ) -> Any:
+        _pipes.adopt(protocol)
         if not _children.are_ours(self):
             return await super()._make_subprocess_transport(
                 protocol, args, shell, stdin, stdout, stderr, bufsize, extra=extra, **kwargs

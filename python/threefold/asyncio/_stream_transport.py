@@ -1,7 +1,6 @@
 """The transport of TCP and Unix stream sockets: what happens per connection; what happens per packet is the engine's."""
 
 import socket
-import sys
 import warnings
 from asyncio import base_events, constants, futures, transports, trsock
 from asyncio.log import logger
@@ -11,6 +10,7 @@ from typing import Any
 
 from threefold import _threefold
 from threefold.asyncio import _streams
+from threefold.asyncio._flow_control import FlowControl
 from threefold.asyncio._tls_protocol import TlsProtocol
 
 # What a transport needs of these is private, and no stub has it.
@@ -21,7 +21,7 @@ _standard_futures: Any = futures
 _SERVER_KNOWS_TRANSPORTS = _standard_loops.Server._attach.__code__.co_argcount > 1
 
 
-class StreamTransport(transports._FlowControlMixin):
+class StreamTransport(FlowControl, transports._FlowControlMixin):
     """A connected stream socket.
 
     `write`, `writelines`, `pause_reading`, `resume_reading`, `is_reading`, `is_closing` and `get_write_buffer_size` are the
@@ -118,10 +118,6 @@ class StreamTransport(transports._FlowControlMixin):
         return self._core.protocol
 
     @property
-    def _protocol_paused(self) -> bool:
-        return self._core.is_writing_paused
-
-    @property
     def _paused(self) -> bool:
         return self._core.is_reading_paused
 
@@ -168,43 +164,6 @@ class StreamTransport(transports._FlowControlMixin):
     def can_write_eof(self) -> bool:
         """Return True: one direction of a stream socket can be closed."""
         return True
-
-    def get_write_buffer_limits(self) -> tuple[int, int]:
-        """Return the water marks, the low one first, in bytes."""
-        return self._core.marks
-
-    def set_write_buffer_limits(self, high: float | None = None, low: float | None = None) -> None:
-        """Set the water marks, in bytes: the protocol pauses above `high` and resumes at `low`.
-
-        Raises:
-            ValueError: not high >= low >= 0.
-        """
-        if high is None:
-            high = 64 * 1024 if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        if self._core.set_marks(int(min(low, sys.maxsize)), int(min(high, sys.maxsize))):
-            self._pause_protocol()
-
-    def _pause_protocol(self) -> None:
-        self._tell_protocol("pause_writing")
-
-    def _resume_protocol(self) -> None:
-        self._tell_protocol("resume_writing")
-
-    def _tell_protocol(self, method: str) -> None:
-        protocol = self._core.protocol
-        try:
-            # A copy: the caller may be inside.
-            self._context.copy().run(getattr(protocol, method))
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as error:  # noqa: BLE001 - reported, whatever it is
-            message = f"protocol.{method}() failed"
-            context = {"message": message, "exception": error, "transport": self, "protocol": protocol}
-            self._loop.call_exception_handler(context)
 
     def _read_end(self) -> None:
         """The other end has said that nothing more comes."""

@@ -21,7 +21,7 @@ pub(in super::super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyByt
     if transport.is_none() || item(reader, intern!(py, "_paused"))?.is_truthy()? {
         return Ok(());
     }
-    if buffer.len()? / 2 > limit_of(reader)? {
+    if buffer.len()? > limit_of(reader)?.saturating_mul(2) {
         transport.call_method0(intern!(py, "pause_reading"))?;
         reader.set_item(intern!(py, "_paused"), true)?;
     }

@@ -5,11 +5,11 @@
 //! does not know its transport, so that the two are no cycle.
 
 use std::os::fd::RawFd;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyType, PyWeakrefReference};
+use pyo3::types::{PyDict, PyWeakrefReference};
 use threefold_event_loop::Stream;
 use threefold_event_loop::watch::Side;
 use threefold_wait::Latch;
@@ -22,7 +22,7 @@ use super::read::Read;
 use super::reading::{self, Receiver};
 use super::writing;
 use crate::convert::Constructed;
-use crate::ffi::backed::Backing;
+use crate::ffi::backed::{Backing, Places};
 use crate::ffi::contexts;
 use crate::kept::intern;
 
@@ -31,6 +31,8 @@ use crate::kept::intern;
 pub(in super::super) struct StreamCore {
     constructed: Constructed,
     pub(super) descriptor: RawFd,
+    /// Not a socket to the kernel's calls: one end of a pipe, or a device.
+    pub(super) is_pipe: bool,
     pub(super) event_loop: Py<EventLoopCore>,
     /// The context of everything that the protocol hears, where the standard library gives a connection one (3.15).
     context: Option<Py<PyAny>>,
@@ -51,8 +53,8 @@ pub(super) struct State {
 #[pymethods]
 impl StreamCore {
     #[new]
-    #[pyo3(signature = (event_loop, descriptor, context=None))]
-    fn new(event_loop: Py<EventLoopCore>, descriptor: RawFd, context: Option<Py<PyAny>>) -> Self {
+    #[pyo3(signature = (event_loop, descriptor, context=None, is_pipe=false))]
+    fn new(event_loop: Py<EventLoopCore>, descriptor: RawFd, context: Option<Py<PyAny>>, is_pipe: bool) -> Self {
         let state = State {
             stream: Stream::default(),
             protocol: None,
@@ -60,7 +62,7 @@ impl StreamCore {
             expected_bytes: 0,
             read: None,
         };
-        Self { constructed: Constructed::YES, descriptor, event_loop, context, state: Latch::new(state) }
+        Self { constructed: Constructed::YES, descriptor, is_pipe, event_loop, context, state: Latch::new(state) }
     }
 
     /// Sets who hears of what arrives; `None` at the end.
@@ -82,6 +84,11 @@ impl StreamCore {
     /// Brings what arrives to a TLS connection over this one.
     fn set_tls(&self, protocol: Py<PyAny>, tls: Py<TlsCore>) {
         self.replace(Some(protocol), Receiver::Tls(tls));
+    }
+
+    /// Sets who writes to a pipe, where nothing arrives but the news that nobody reads any more.
+    fn set_writer(&self, protocol: Py<PyAny>) {
+        self.replace(Some(protocol), Receiver::OtherEnd);
     }
 
     /// Who hears of what arrives.
@@ -223,14 +230,9 @@ impl StreamCore {
 impl Backing for StreamCore {
     const SLOT: &'static str = "_core";
 
-    fn place() -> &'static OnceLock<usize> {
-        static PLACE: OnceLock<usize> = OnceLock::new();
-        &PLACE
-    }
-
-    fn class() -> &'static OnceLock<Py<PyType>> {
-        static CLASS: OnceLock<Py<PyType>> = OnceLock::new();
-        &CLASS
+    fn places() -> &'static Places {
+        static PLACES: Places = Places::new();
+        &PLACES
     }
 }
 

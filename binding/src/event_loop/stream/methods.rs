@@ -108,6 +108,26 @@ fn install_stream_transport(transport: &Bound<'_, PyType>) -> PyResult<()> {
     install_method::<GetWriteBufferSize>(transport)
 }
 
+/// Gives the classes of pipe transports their native methods.
+///
+/// Args:
+///     reading: the class of reading ends, which keeps a `StreamCore` in a slot `_core`.
+///     writing: the class of writing ends, with such a slot.
+#[pyfunction]
+fn install_pipe_transports(reading: &Bound<'_, PyType>, writing: &Bound<'_, PyType>) -> PyResult<()> {
+    install_backing::<StreamCore>(reading)?;
+    install_method::<PauseReading>(reading)?;
+    install_method::<ResumeReading>(reading)?;
+    install_method::<IsReading>(reading)?;
+    install_method::<IsClosing>(reading)?;
+    install_backing::<StreamCore>(writing)?;
+    install_method::<Write>(writing)?;
+    install_method::<WriteLines>(writing)?;
+    install_method::<IsClosing>(writing)?;
+    install_method::<GetWriteBufferSize>(writing)
+}
+
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    module.add_function(wrap_pyfunction!(install_stream_transport, module)?)
+    module.add_function(wrap_pyfunction!(install_stream_transport, module)?)?;
+    module.add_function(wrap_pyfunction!(install_pipe_transports, module)?)
 }

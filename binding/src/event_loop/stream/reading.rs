@@ -3,13 +3,14 @@
 //! Little is received into a buffer of the loop and copied into a `bytes` object of its length. A connection whose last
 //! arrival was much is expected to bring much again, and that is received straight into a `bytes` object.
 
+use std::io;
 use std::mem::MaybeUninit;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyWeakrefMethods, PyWeakrefReference};
-use threefold_sys::stream::{Attempt, Room};
+use threefold_sys::stream::{Attempt, Patience, Room};
 
 use super::super::state::EventLoopCore;
 use super::super::tls::TlsCore;
@@ -40,6 +41,8 @@ pub(in super::super) enum Receiver {
     Reader(Py<PyWeakrefReference>, Py<PyDict>),
     /// A TLS connection over this one.
     Tls(Py<TlsCore>),
+    /// Nothing arrives here, the writing end of a pipe: its reader has gone.
+    OtherEnd,
 }
 
 impl Receiver {
@@ -56,12 +59,13 @@ impl Receiver {
             Self::Buffered(get, updated) => Self::Buffered(get.clone_ref(py), updated.clone_ref(py)),
             Self::Reader(reference, dictionary) => Self::Reader(reference.clone_ref(py), dictionary.clone_ref(py)),
             Self::Tls(tls) => Self::Tls(tls.clone_ref(py)),
+            Self::OtherEnd => Self::OtherEnd,
         }
     }
 
     pub(in super::super) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         match self {
-            Self::Unknown | Self::UnknownBuffered => Ok(()),
+            Self::Unknown | Self::UnknownBuffered | Self::OtherEnd => Ok(()),
             Self::Plain(received) => visit.call(received),
             Self::Buffered(get, updated) => visit.call(get).and_then(|()| visit.call(updated)),
             Self::Reader(reference, dictionary) => visit.call(reference).and_then(|()| visit.call(dictionary)),
@@ -85,6 +89,7 @@ pub(super) fn receive(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>
         Receiver::Buffered(get, updated) => receive_into(core, transport, get.bind(py), updated.bind(py)),
         Receiver::Reader(reference, dictionary) => receive_for_reader(core, transport, &reference, &dictionary),
         Receiver::Tls(tls) => receive_for_tls(core, transport, tls.bind(py)),
+        Receiver::OtherEnd => end(transport),
         Receiver::Unknown => match look_up(core, "data_received") {
             Ok(received) => {
                 core.get().keep(Receiver::Plain(received.clone().unbind()));
@@ -111,6 +116,17 @@ fn look_up<'py>(core: &Bound<'py, StreamCore>, name: &str) -> PyResult<Bound<'py
 }
 
 impl StreamCore {
+    /// Receives what is there.
+    #[inline]
+    fn receive(&self, room: &mut Room<'_>) -> io::Result<Attempt<usize>> {
+        // A pipe's transport has set it not to wait.
+        if self.is_pipe { room.read(self.descriptor, Patience::Wait) } else { room.receive(self.descriptor) }
+    }
+
+    fn read_message(&self) -> &'static str {
+        if self.is_pipe { "Fatal read error on pipe transport" } else { "Fatal read error on socket transport" }
+    }
+
     /// Keeps what was looked up, unless there is another protocol by now.
     fn keep(&self, receiver: Receiver) {
         let mut state = self.state.close();
@@ -139,11 +155,13 @@ fn receive_bytes(
     match arrival(core, MOST_BYTES)? {
         Arrival::Bytes(bytes) => match received.call1((bytes,)) {
             Ok(_ignored) => Ok(()),
+            // As in the standard library, a pipe outlives that.
+            Err(error) if core.get().is_pipe => Err(error),
             Err(error) => fail(transport, error, "Fatal error: protocol.data_received() call failed."),
         },
         Arrival::End => end(transport),
         Arrival::Nothing => Ok(()),
-        Arrival::Failure(error) => fail(transport, error, "Fatal read error on socket transport"),
+        Arrival::Failure(error) => fail(transport, error, core.get().read_message()),
     }
 }
 
@@ -165,7 +183,7 @@ fn receive_for_reader(
             core.get().state.close().read = read;
             return Ok(());
         }
-        Arrival::Failure(error) => return fail(transport, error, "Fatal read error on socket transport"),
+        Arrival::Failure(error) => return fail(transport, error, core.get().read_message()),
     };
     let served = match &read {
         Some(read) if bytes.as_bytes().len() <= most_bytes => read.serve(bytes),
@@ -216,12 +234,12 @@ fn arrival<'py>(core: &Bound<'py, StreamCore>, most_bytes: usize) -> PyResult<Ar
     let (outcome, bytes) = if expected_bytes == 0 {
         let mut memory = this.event_loop.get().lend_memory();
         let mut room = Room::new(memory.get_mut(..most_bytes).unwrap_or_default());
-        let outcome = room.receive(this.descriptor);
+        let outcome = this.receive(&mut room);
         let bytes = (!room.is_empty()).then(|| PyBytes::new(py, room.bytes()));
         this.event_loop.get().take_back(memory);
         (outcome, bytes)
     } else {
-        bytes_received(py, expected_bytes.min(most_bytes), |room| room.receive(this.descriptor))?
+        bytes_received(py, expected_bytes.min(most_bytes), |room| this.receive(room))?
     };
     Ok(match (outcome, bytes) {
         (Err(error), _) => Arrival::Failure(os_error(py, &error)),

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use threefold_event_loop::outgoing::PART_COUNT;
 use threefold_event_loop::stream::Permission;
 use threefold_event_loop::watch::Side;
-use threefold_sys::stream::{Attempt, send, send_parts};
+use threefold_sys::stream::{Attempt, Patience, send, send_parts, write as write_parts};
 
 use super::chunk::{Chunk, Given};
 use super::connection::{StreamCore, fail, listen, os_error};
@@ -15,7 +15,6 @@ use crate::kept::intern;
 
 /// Writes that came too late before somebody is told: the standard library's LOG_THRESHOLD_FOR_CONNLOST_WRITES.
 const LATE_COUNT: usize = 5;
-const MESSAGE: &str = "Fatal write error on socket transport";
 
 type Answer = PyResult<Py<PyAny>>;
 
@@ -29,18 +28,18 @@ pub(in super::super) fn write<'py>(
     let (py, this) = (core.py(), core.get());
     let data = Given::of(data)?;
     let bytes = data.bytes()?;
-    let permission = this.state.close().stream.permission(bytes.is_empty());
+    let permission = this.permission(bytes.is_empty());
     let gone_bytes = match permission {
         Permission::Ended => return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()")),
         Permission::Lent => return Err(PyRuntimeError::new_err("unable to write; sendfile is in progress")),
         Permission::Late(count) => return be_late(transport, count),
         _ if bytes.is_empty() => return Ok(py.None()),
         Permission::Queue => 0,
-        Permission::Send => match send(this.descriptor, bytes) {
+        Permission::Send => match this.send(bytes) {
             Ok(Attempt::Made(count)) if count == bytes.len() => return Ok(py.None()),
             Ok(Attempt::Made(count)) => count,
             Ok(Attempt::WouldWait | Attempt::CannotTry) => 0,
-            Err(error) => return fail(transport, os_error(py, &error), MESSAGE).map(|()| py.None()),
+            Err(error) => return fail(transport, os_error(py, &error), this.write_message()).map(|()| py.None()),
         },
     };
     if permission == Permission::Send {
@@ -59,7 +58,7 @@ pub(in super::super) fn write_lines<'py>(
     list: &Bound<'py, PyAny>,
 ) -> Answer {
     let (py, this) = (core.py(), core.get());
-    let permission = this.state.close().stream.permission(true);
+    let permission = this.permission(true);
     match permission {
         Permission::Ended => return Err(PyRuntimeError::new_err("Cannot call writelines() after write_eof()")),
         Permission::Lent => return Err(PyRuntimeError::new_err("unable to writelines; sendfile is in progress")),
@@ -80,8 +79,8 @@ pub(in super::super) fn write_lines<'py>(
         return Ok(py.None());
     }
     // Asked anew: what the pieces come from may have done anything.
+    let permission = this.permission(false);
     let mut state = this.state.close();
-    let permission = state.stream.permission(false);
     let is_first = permission == Permission::Send;
     if is_first || permission == Permission::Queue {
         for chunk in chunks.drain(..) {
@@ -132,6 +131,36 @@ pub(super) fn flush(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>) 
     Ok(())
 }
 
+impl StreamCore {
+    /// What may be done with bytes: a pipe takes none any more as soon as it is being closed.
+    #[inline]
+    fn permission(&self, is_empty: bool) -> Permission {
+        let mut state = self.state.close();
+        if self.is_pipe && !is_empty && state.stream.is_closing() {
+            return Permission::Late(state.stream.count_late());
+        }
+        state.stream.permission(is_empty)
+    }
+
+    #[inline]
+    fn send(&self, bytes: &[u8]) -> io::Result<Attempt<usize>> {
+        if self.is_pipe { self.send_parts(&[IoSlice::new(bytes)]) } else { send(self.descriptor, bytes) }
+    }
+
+    fn send_parts(&self, parts: &[IoSlice<'_>]) -> io::Result<Attempt<usize>> {
+        // A pipe's transport has set it not to wait.
+        if self.is_pipe {
+            write_parts(self.descriptor, parts, Patience::Wait)
+        } else {
+            send_parts(self.descriptor, parts)
+        }
+    }
+
+    fn write_message(&self) -> &'static str {
+        if self.is_pipe { "Fatal write error on pipe transport" } else { "Fatal write error on socket transport" }
+    }
+}
+
 /// Sends what is queued until the kernel takes no more; true if nothing is left.
 fn send_queued(this: &StreamCore) -> io::Result<bool> {
     let mut done: Vec<Chunk> = Vec::new();
@@ -141,7 +170,7 @@ fn send_queued(this: &StreamCore) -> io::Result<bool> {
         let count = state.stream.outgoing.parts(&mut parts);
         let parts = parts.get(..count).unwrap_or_default();
         let wanted_bytes: usize = parts.iter().map(|part| part.len()).sum();
-        let sent_bytes = match send_parts(this.descriptor, parts) {
+        let sent_bytes = match this.send_parts(parts) {
             Ok(Attempt::Made(sent_bytes)) => sent_bytes,
             Ok(Attempt::WouldWait | Attempt::CannotTry) => break Ok(false),
             Err(error) => break Err(error),
@@ -165,7 +194,7 @@ fn lose_queue(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>, error:
     let queued = core.get().state.close().stream.outgoing.take();
     drop(queued);
     let error = os_error(core.py(), error).into_value(core.py());
-    transport.call_method1("_fail_writing", (error, MESSAGE)).map(drop)
+    transport.call_method1("_fail_writing", (error, core.get().write_message())).map(drop)
 }
 
 #[cold]

@@ -1,10 +1,10 @@
 //! What a TLS transport keeps, and what its protocol asks of it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyType, PyWeakrefReference};
+use pyo3::types::{PyBytes, PyDict, PyWeakrefReference};
 use threefold_event_loop::Records;
 use threefold_wait::Latch;
 
@@ -13,7 +13,7 @@ use super::super::stream::{Chunk, Read, Receiver};
 use super::engine::Engine;
 use super::{incoming, outgoing};
 use crate::convert::Constructed;
-use crate::ffi::backed::Backing;
+use crate::ffi::backed::{Backing, Places};
 
 /// The native part of a TLS connection.
 ///
@@ -317,14 +317,9 @@ impl TlsCore {
 impl Backing for TlsCore {
     const SLOT: &'static str = "_core";
 
-    fn place() -> &'static OnceLock<usize> {
-        static PLACE: OnceLock<usize> = OnceLock::new();
-        &PLACE
-    }
-
-    fn class() -> &'static OnceLock<Py<PyType>> {
-        static CLASS: OnceLock<Py<PyType>> = OnceLock::new();
-        &CLASS
+    fn places() -> &'static Places {
+        static PLACES: Places = Places::new();
+        &PLACES
     }
 }
 

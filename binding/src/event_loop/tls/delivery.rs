@@ -46,12 +46,8 @@ pub(super) fn next(core: &Bound<'_, TlsCore>, rest: &mut &[u8]) -> PyResult<Deli
             Ok(Delivered::To(gathered))
         }
         Receiver::Buffered(get, updated) => fill(core, rest, get.bind(py), updated.bind(py)).map(Delivered::To),
-        Receiver::Unknown | Receiver::UnknownBuffered | Receiver::Tls(_) => {
-            if look_up(core, &receiver)? {
-                next(core, rest)
-            } else {
-                Ok(Delivered::Nobody)
-            }
+        Receiver::Unknown | Receiver::UnknownBuffered | Receiver::Tls(_) | Receiver::OtherEnd => {
+            if look_up(core, &receiver)? { next(core, rest) } else { Ok(Delivered::Nobody) }
         }
     }
 }
