@@ -18,6 +18,8 @@ from stream_rig import Recorder, connect, receive_all, run, tcp_pair
 
 MANY_BYTES = 100_000_000
 PIECE_BYTES = 64 * 1024
+#: What may be written, in the words of the standard library.
+WORDS = "bytes, bytearray, or memoryview object" if sys.version_info >= (3, 14) else "bytes-like object"
 
 
 @pytest.mark.parametrize("pair", [tcp_pair, lambda: tuple(map(non_blocking, socket.socketpair()))], ids=["tcp", "unix"])
@@ -263,7 +265,7 @@ def test_what_is_no_bytes_is_refused_in_the_standard_librarys_words() -> None:
     async def main() -> None:
         transport, protocol, peer = await connect()
         for wrong, name in (("text", "str"), (None, "NoneType"), (5, "int"), ([b"x"], "list")):
-            with pytest.raises(TypeError, match=f"data argument must be a bytes-like object, not '{name}'"):
+            with pytest.raises(TypeError, match=f"data argument must be a {WORDS}, not '{name}'"):
                 transport.write(wrong)
         with pytest.raises(TypeError):
             transport.writelines(["text"])
