@@ -18,6 +18,7 @@ from stream_rig import Recorder, connect, receive_all, run, tcp_pair
 
 MANY_BYTES = 100_000_000
 PIECE_BYTES = 64 * 1024
+#: What may be written, in the words of the standard library.
 
 
 @pytest.mark.parametrize("pair", [tcp_pair, lambda: tuple(map(non_blocking, socket.socketpair()))], ids=["tcp", "unix"])

@@ -155,13 +155,20 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
 /// When an exception leaves the loop, those who act at once do not act any more: they hear by level, and so again. Who
 /// hears by edge is told in any case.
 fn tell(py: Python<'_>, core: &EventLoopCore, event: Event, defers: bool, is_leaving: bool) -> PyResult<()> {
-    core.watch.close().note(&event);
+    let first = if event.readable { Side::Read } else { Side::Write };
+    let mut watch = core.watch.close();
+    watch.note(&event);
+    let mut noted = Some(watch.watcher(event.token, first).map(|hearer| hearer.clone_ref(py)));
+    drop(watch);
     let mut outcome = Ok(());
     for (is_concerned, side) in [(event.readable, Side::Read), (event.writable, Side::Write)] {
         if !is_concerned {
             continue;
         }
-        let hearer = core.watch.close().watcher(event.token, side).map(|hearer| hearer.clone_ref(py));
+        // Whoever hears of the first side may have changed who hears of the second one.
+        let hearer = noted
+            .take()
+            .unwrap_or_else(|| core.watch.close().watcher(event.token, side).map(|hearer| hearer.clone_ref(py)));
         match hearer {
             Some(Hearer::Native(_)) if is_leaving || outcome.is_err() => {}
             Some(Hearer::Native(_)) if defers => core.waiting_natives.close().push((event.token, side)),

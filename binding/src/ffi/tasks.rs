@@ -24,6 +24,9 @@ struct Makers {
     futures: Py<PyDict>,
     task_name: Py<PyString>,
     future_name: Py<PyString>,
+    /// The interpreter's own future: without arguments it belongs to the loop that runs on this thread.
+    plain_future: Py<PyAny>,
+    running_loop: Py<PyAny>,
     /// `("loop",)`.
     loop_keyword: Py<PyTuple>,
     create_task: OnceLock<Py<PyAny>>,
@@ -50,6 +53,8 @@ pub(crate) fn install<M: TaskMaker>(complete: &Bound<'_, PyType>) -> PyResult<()
         futures: names_of("asyncio.futures")?,
         task_name: PyString::intern(py, "Task").unbind(),
         future_name: PyString::intern(py, "Future").unbind(),
+        plain_future: py.import("_asyncio")?.getattr("Future")?.unbind(),
+        running_loop: py.import("_asyncio")?.getattr("_get_running_loop")?.unbind(),
         loop_keyword: PyTuple::new(py, [PyString::intern(py, "loop")])?.unbind(),
         create_task: OnceLock::from(complete.getattr("create_task")?.unbind()),
         create_future: OnceLock::from(complete.getattr("create_future")?.unbind()),
@@ -108,6 +113,18 @@ unsafe extern "C" fn create_future<M: TaskMaker>(
         let class = ffi::PyDict_GetItemWithError(makers.futures.as_ptr(), makers.future_name.as_ptr());
         if class.is_null() {
             return call_complete(&makers.create_future, this, arguments, count, keyword_names);
+        }
+        // Naming the loop costs a dictionary; earlier interpreters ask the kernel who they are when they look for theirs.
+        if cfg!(Py_3_14) && class == makers.plain_future.as_ptr() {
+            let running = ffi::PyObject_CallNoArgs(makers.running_loop.as_ptr());
+            if running == this {
+                ffi::Py_DECREF(running);
+                return ffi::PyObject_CallNoArgs(class);
+            }
+            if running.is_null() {
+                return running;
+            }
+            ffi::Py_DECREF(running);
         }
         let class = ffi::Py_NewRef(class);
         let given = [std::ptr::null_mut(), this];

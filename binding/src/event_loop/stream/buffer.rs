@@ -3,7 +3,8 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict};
 
-use crate::kept::intern;
+use crate::kept::{Kept, intern};
+use crate::python;
 
 /// Appends what arrives to what is buffered, and wakes who waits for it: `StreamReader.feed_data`.
 pub(in super::super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
@@ -30,8 +31,17 @@ pub(in super::super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyByt
 
 /// Ends the wait for `future`; false if it was cancelled.
 pub(super) fn finish(reader: &Bound<'_, PyDict>, future: &Bound<'_, PyAny>) -> PyResult<bool> {
+    static SET_RESULT: Kept<PyAny> = Kept::new();
     let py = reader.py();
-    if future.call_method1(intern!(py, "set_result"), (py.None(),)).is_err() {
+    let class = python::future_class(py)?;
+    // Without a look for the method by its name.
+    let is_set = if future.get_type().is(class) {
+        let set_result = SET_RESULT.get_or_find(py, || class.getattr("set_result"))?;
+        set_result.call1((future, py.None())).is_ok()
+    } else {
+        future.call_method1(intern!(py, "set_result"), (py.None(),)).is_ok()
+    };
+    if !is_set {
         return Ok(false);
     }
     reader.set_item(intern!(py, "_waiter"), py.None())?;

@@ -20,7 +20,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyType};
 use threefold_wait::Latch;
 
 use super::super::tls::TlsCore;
-use super::buffer::{finish, item, limit_of, resume_if_enough_was_taken};
+use super::buffer::{finish, item, resume_if_enough_was_taken};
 use super::connection::StreamCore;
 use super::want::{Found, Want};
 use crate::convert::Constructed;
@@ -92,7 +92,7 @@ impl Read {
         if !buffer.is_empty() {
             return self.note_more(reader.bind(py), future.bind(py), buffer, &bytes);
         }
-        let Found::Here(count) = self.want.find(&bytes, 0, limit_of(reader.bind(py))?)? else {
+        let Found::Here(count) = self.want.find(&bytes, 0, reader.bind(py))? else {
             return self.note_more(reader.bind(py), future.bind(py), buffer, &bytes);
         };
         let (wanted, rest) = if count == bytes.as_bytes().len() {
@@ -127,7 +127,7 @@ impl Read {
         }
         buffer.call_method1(intern!(py, "extend"), (bytes,))?;
         let looked_at = self.looked_at.load(Ordering::Relaxed);
-        if let Found::NotYet(looked_at) = self.want.find(buffer, looked_at, limit_of(reader)?)? {
+        if let Found::NotYet(looked_at) = self.want.find(buffer, looked_at, reader)? {
             self.looked_at.store(looked_at, Ordering::Relaxed);
             return Ok(Served::NotEnough);
         }
@@ -181,7 +181,7 @@ impl Read {
         let found = if buffer.is_empty() {
             Found::NotYet(0)
         } else {
-            self.want.find(buffer, self.looked_at.load(Ordering::Relaxed), limit_of(reader)?)?
+            self.want.find(buffer, self.looked_at.load(Ordering::Relaxed), reader)?
         };
         match found {
             Found::Here(count) => {

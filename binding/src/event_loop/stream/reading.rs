@@ -83,9 +83,10 @@ pub(super) fn receive(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>
         return Ok(());
     }
     let hearer = state.receiver.clone_ref(py);
+    let expected_bytes = state.expected_bytes;
     drop(state);
     match hearer {
-        Receiver::Plain(received) => receive_bytes(core, transport, received.bind(py)),
+        Receiver::Plain(received) => receive_bytes(core, transport, received.bind(py), expected_bytes),
         Receiver::Buffered(get, updated) => receive_into(core, transport, get.bind(py), updated.bind(py)),
         Receiver::Reader(reference, dictionary) => receive_for_reader(core, transport, &reference, &dictionary),
         Receiver::Tls(tls) => receive_for_tls(core, transport, tls.bind(py)),
@@ -93,7 +94,7 @@ pub(super) fn receive(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>
         Receiver::Unknown => match look_up(core, "data_received") {
             Ok(received) => {
                 core.get().keep(Receiver::Plain(received.clone().unbind()));
-                receive_bytes(core, transport, &received)
+                receive_bytes(core, transport, &received, expected_bytes)
             }
             Err(error) => fail(transport, error, "Fatal error: protocol.data_received() call failed."),
         },
@@ -151,8 +152,9 @@ fn receive_bytes(
     core: &Bound<'_, StreamCore>,
     transport: &Bound<'_, PyAny>,
     received: &Bound<'_, PyAny>,
+    expected_bytes: usize,
 ) -> PyResult<()> {
-    match arrival(core, MOST_BYTES)? {
+    match arrival(core, MOST_BYTES, expected_bytes)? {
         Arrival::Bytes(bytes) => match received.call1((bytes,)) {
             Ok(_ignored) => Ok(()),
             // As in the standard library, a pipe outlives that.
@@ -173,10 +175,13 @@ fn receive_for_reader(
     dictionary: &Py<PyDict>,
 ) -> PyResult<()> {
     let py = core.py();
-    let read = core.get().state.close().read.take();
+    let mut state = core.get().state.close();
+    let (read, expected_bytes) = (state.read.take(), state.expected_bytes);
+    drop(state);
     // Who reads in small portions shall not need a system call for each.
     let most_bytes = read.as_ref().map_or(MOST_BYTES, |read| read.most_bytes());
-    let bytes = match arrival(core, if most_bytes < MUCH_BYTES { MOST_BYTES } else { most_bytes.min(MOST_BYTES) })? {
+    let room_bytes = if most_bytes < MUCH_BYTES { MOST_BYTES } else { most_bytes.min(MOST_BYTES) };
+    let bytes = match arrival(core, room_bytes, expected_bytes)? {
         Arrival::Bytes(bytes) => bytes,
         Arrival::End => return end(transport),
         Arrival::Nothing => {
@@ -228,9 +233,8 @@ fn receive_for_tls(
 
 /// Receives `most_bytes` at most, into the loop's buffer or, when much is expected, into an object.
 #[inline]
-fn arrival<'py>(core: &Bound<'py, StreamCore>, most_bytes: usize) -> PyResult<Arrival<'py>> {
+fn arrival<'py>(core: &Bound<'py, StreamCore>, most_bytes: usize, expected_bytes: usize) -> PyResult<Arrival<'py>> {
     let (py, this) = (core.py(), core.get());
-    let expected_bytes = this.state.close().expected_bytes;
     let (outcome, bytes) = if expected_bytes == 0 {
         let mut memory = this.event_loop.get().lend_memory();
         let mut room = Room::new(memory.get_mut(..most_bytes).unwrap_or_default());

@@ -4,7 +4,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict};
 
-use super::buffer::item;
+use super::buffer::{item, limit_of};
 use super::reading::MOST_BYTES;
 use crate::ffi::take_front;
 use crate::kept::{Kept, intern};
@@ -55,11 +55,16 @@ impl Want {
         if matches!(self, Self::Line) { "readuntil" } else { self.method() }
     }
 
-    /// Looks for it in a `bytes` or `bytearray`.
+    /// Looks for it in a `bytes` or `bytearray`; the reader says how much it may buffer.
     ///
     /// # Errors
     /// Python's own.
-    pub(super) fn find(&self, buffer: &Bound<'_, PyAny>, looked_at: usize, limit: usize) -> PyResult<Found> {
+    pub(super) fn find(
+        &self,
+        buffer: &Bound<'_, PyAny>,
+        looked_at: usize,
+        reader: &Bound<'_, PyDict>,
+    ) -> PyResult<Found> {
         let py = buffer.py();
         let len = buffer.len()?;
         let separator = match self {
@@ -74,6 +79,7 @@ impl Want {
         if len < looked_at + separator_len {
             return Ok(Found::NotYet(looked_at));
         }
+        let limit = limit_of(reader)?;
         let place: isize = buffer.call_method1(intern!(py, "find"), (separator, looked_at))?.extract()?;
         Ok(match usize::try_from(place) {
             Ok(place) if place > limit => Found::TooMuch(place, true),
