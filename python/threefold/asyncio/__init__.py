@@ -7,7 +7,7 @@ import asyncio as _standard
 import sys as _sys
 from asyncio import *  # noqa: F403 - all that the engine does not replace is the standard library's own
 
-from threefold.asyncio._event_loop import EventLoop  # noqa: F401 - re-exported
+from threefold.asyncio._event_loop import EventLoop as EventLoop
 from threefold.asyncio._policy import _change_in_place  # noqa: F401 - for `threefold run`
 from threefold.asyncio._runners import Runner, new_event_loop, run  # noqa: F401 - re-exported
 from threefold.asyncio._streams import open_connection, open_unix_connection  # noqa: F401 - re-exported
