@@ -47,6 +47,7 @@ pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()>
 /// Makes ready what the kernel, the clock and other threads bring; sleeps while nothing is ready.
 fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
     let (py, core) = (this.py(), this.get());
+    sentry::go_on_after_fork(py)?;
     let is_idle = core.ready.close().is_empty() && !core.is_stopping.load(Ordering::Relaxed);
     let limit = if is_idle { until_first_timer(core) } else { Some(Duration::ZERO) };
     if limit == Some(Duration::ZERO) {
@@ -186,7 +187,12 @@ fn run_ready(this: &Bound<'_, EventLoopCore>) -> PyResult<()> {
         match ran {
             Ran::Done => handles::release(handle),
             Ran::Raised(error) => report(this, &handle, error)?,
-            Ran::Foreign => drop(this.call_method1(intern!(py, "_run_handle"), (handle,))?),
+            Ran::Foreign => {
+                core.mark.runs(&handle);
+                let outcome = this.call_method1(intern!(py, "_run_handle"), (&handle,));
+                core.mark.has_run();
+                drop(outcome?);
+            }
         }
     }
     Ok(())
