@@ -51,6 +51,7 @@ pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()>
 /// Returns how many callbacks were ready before: they run before anybody hears of the news.
 fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<usize> {
     let (py, core) = (this.py(), this.get());
+    sentry::go_on_after_fork(py)?;
     let earlier_count = core.ready.close().len();
     let is_idle = earlier_count == 0 && !core.is_stopping.load(Ordering::Relaxed);
     let limit = if is_idle { until_first_timer(core) } else { Some(Duration::ZERO) };
@@ -230,7 +231,12 @@ fn run_first(this: &Bound<'_, EventLoopCore>, count: usize) -> PyResult<()> {
         match ran {
             Ran::Done => handles::release(handle),
             Ran::Raised(error) => report(this, &handle, error)?,
-            Ran::Foreign => drop(this.call_method1(intern!(py, "_run_handle"), (handle,))?),
+            Ran::Foreign => {
+                core.mark.runs(&handle);
+                let outcome = this.call_method1(intern!(py, "_run_handle"), (&handle,));
+                core.mark.has_run();
+                drop(outcome?);
+            }
         }
     }
     Ok(())

@@ -355,18 +355,6 @@ mod tests {
     }
 
     #[test]
-    fn nothing_can_be_watched_in_a_set_that_is_closed() {
-        let (mut watch, epoll) = watch();
-        let (near, _far) = UnixStream::pair().unwrap();
-        watch.set(near.as_raw_fd(), Side::Read, "reader").unwrap();
-        assert_eq!(watch.take_all(), ["reader"]);
-        epoll.close();
-        assert!(watch.set(near.as_raw_fd(), Side::Read, "late").is_err());
-        assert!(watch.present(near.as_raw_fd(), Side::Read).is_none());
-        assert!(watch.clear(near.as_raw_fd(), Side::Read).is_none() && watch.is_empty());
-    }
-
-    #[test]
     fn news_of_an_earlier_owner_reaches_nobody() {
         let (mut watch, epoll) = watch();
         let (near, far) = UnixStream::pair().unwrap();

@@ -1,4 +1,4 @@
-//! The watch over descriptors where a process forks, and where a number is nobody's.
+//! The watch over descriptors where a process forks, where a number is nobody's, and where the set is closed.
 #![cfg(not(loom))]
 
 use std::os::fd::AsRawFd;
@@ -31,4 +31,17 @@ fn a_number_that_is_nobody_s_is_refused_before_it_costs_memory() {
     let mut watch = Watch::new(Epoll::create().unwrap());
     let error = watch.set(2_000_000_000, Side::Read, "nobody").unwrap_err();
     assert_eq!(error.raw_os_error(), Some(9));
+}
+
+#[test]
+fn nothing_can_be_watched_in_a_set_that_is_closed() {
+    let epoll = Epoll::create().unwrap();
+    let mut watch = Watch::new(epoll.clone());
+    let (near, _far) = UnixStream::pair().unwrap();
+    watch.set(near.as_raw_fd(), Side::Read, "reader").unwrap();
+    assert_eq!(watch.take_all(), ["reader"]);
+    epoll.close();
+    assert!(watch.set(near.as_raw_fd(), Side::Read, "late").is_err());
+    assert!(watch.present(near.as_raw_fd(), Side::Read).is_none());
+    assert!(watch.clear(near.as_raw_fd(), Side::Read).is_none() && watch.is_empty());
 }

@@ -91,7 +91,8 @@ def _frames_of(identifier: int) -> tuple[FrameType | None, FrameType | None]:
 
 
 def _runs_loop(code: CodeType) -> bool:
-    return code.co_name == "run_forever" and _is_of_loops(code.co_filename)
+    # In debug mode the loop's own method stands between it and a callback, and so does the handle's.
+    return code.co_name in {"run_forever", "_run_handle", "_run"} and _is_of_loops(code.co_filename)
 
 
 def _callback(task: Any, handle: Any, outermost: FrameType | None) -> str:
@@ -165,11 +166,9 @@ def _steps(coroutine: Any) -> Iterator[Step]:
                 yield None, 0, coroutine
             return
         yield frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno, frame
-        for name in ("cr_await", "gi_yieldfrom", "ag_await"):
-            following = getattr(coroutine, name, None)
-            if following is not None:
-                break
-        coroutine = following
+        names = ("cr_await", "gi_yieldfrom", "ag_await")
+        found = (getattr(coroutine, name, None) for name in names)
+        coroutine = next((following for following in found if following is not None), None)
 
 
 def _program_line(steps: list[Step]) -> int | None:
@@ -177,7 +176,8 @@ def _program_line(steps: list[Step]) -> int | None:
     candidates = [at for at, (code, _line, _frame) in enumerate(steps) if code is not None]
     own = [at for at in candidates if not _is_of_loops(steps[at][0].co_filename)]  # type: ignore[union-attr]
     programs = [at for at in own if not _is_standard(steps[at][0].co_filename)]  # type: ignore[union-attr]
-    return (programs or own or candidates or [None])[-1]
+    found = programs or own or candidates
+    return found[-1] if found else None
 
 
 def _awaited(waiter: Any, inner: list[Step], loop: Any) -> tuple[str, int]:

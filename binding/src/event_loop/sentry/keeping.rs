@@ -167,17 +167,28 @@ fn before_fork() {
     WAS_STOPPED.store(true, Ordering::Relaxed);
 }
 
-/// Whether the sentry was stopped for the fork that is under way.
+/// Whether the sentry was stopped for a fork and not started again yet.
 static WAS_STOPPED: AtomicBool = AtomicBool::new(false);
 
-/// Goes on after a fork, if a loop runs; else with the next one that does.
+/// Starts the sentry again in the turn after a fork.
+#[inline]
+pub(in super::super) fn go_on_after_fork(py: Python<'_>) -> PyResult<()> {
+    if WAS_STOPPED.load(Ordering::Relaxed) { go_on(py) } else { Ok(()) }
+}
+
+#[cold]
+fn go_on(py: Python<'_>) -> PyResult<()> {
+    WAS_STOPPED.store(false, Ordering::Relaxed);
+    // Without a loop it starts with the next one that runs.
+    if posts().all.is_empty() { Ok(()) } else { start(py) }
+}
+
+/// Goes on after a fork.
 #[pyfunction]
 #[pyo3(name = "_after_fork_in_parent")]
 fn after_fork_in_parent(py: Python<'_>) -> PyResult<()> {
-    let was_stopped = WAS_STOPPED.swap(false, Ordering::Relaxed);
-    // 3.13 counts the threads only after this hook.
-    let may_start = cfg!(not(all(Py_3_13, not(Py_3_14))));
-    if was_stopped && may_start && !posts().all.is_empty() { start(py) } else { Ok(()) }
+    // 3.13 counts the threads only after this hook: there it goes on in the loop's next turn.
+    if cfg!(all(Py_3_13, not(Py_3_14))) { Ok(()) } else { go_on_after_fork(py) }
 }
 
 /// Stops the sentry before the interpreter ends.

@@ -23,6 +23,7 @@ use threefold_sys::{fork, futex, slot};
 use super::mark::Mark;
 use super::state::EventLoopCore;
 use crate::names;
+pub(super) use keeping::go_on_after_fork;
 
 /// A loop, as the sentry knows it.
 pub(super) struct Post {

@@ -315,7 +315,7 @@ impl StreamRead {
             Progress::Served(..) | Progress::Over => None,
         };
         let transport = reader.map(|reader| item(&reader, intern!(py, "_transport"))).transpose()?;
-        Ok(("StreamReader.read", transport))
+        Ok((self.read.want.qualified_method(), transport))
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {

@@ -40,14 +40,19 @@ impl Want {
         }
     }
 
+    /// The name of the reader's method, with its class.
+    pub(super) fn qualified_method(&self) -> &'static str {
+        match self {
+            Self::AtMost(_) => "StreamReader.read",
+            Self::Exactly(_) => "StreamReader.readexactly",
+            Self::Line => "StreamReader.readline",
+            Self::Until(_) => "StreamReader.readuntil",
+        }
+    }
+
     /// The name of the reader's method.
     pub(super) fn method(&self) -> &'static str {
-        match self {
-            Self::AtMost(_) => "read",
-            Self::Exactly(_) => "readexactly",
-            Self::Line => "readline",
-            Self::Until(_) => "readuntil",
-        }
+        self.qualified_method().trim_start_matches("StreamReader.")
     }
 
     /// The name of the method that waits, for errors: a line is read by another one.
