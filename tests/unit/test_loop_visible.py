@@ -250,3 +250,28 @@ def test_a_loop_may_fork_and_its_child_is_looked_after_too():
         output, errors = program.communicate("")
     assert " by task Task-1 (main), at <string>:" in told
     assert (output, errors, program.returncode) == ("", "", 0)
+
+
+def test_a_warning_that_nobody_reads_does_not_keep_the_process() -> None:
+    program = """
+import asyncio, os, time, threefold.asyncio
+
+async def main():
+    time.sleep(1)
+
+reading, writing = os.pipe()
+os.set_blocking(writing, False)
+try:
+    while True:
+        os.write(writing, bytes(4096))
+except BlockingIOError:
+    os.set_blocking(writing, True)
+os.dup2(writing, 2)
+threefold.asyncio.run(main())
+print("done")
+"""
+    settings = os.environ | {"THREEFOLD_BLOCKED": "0.2"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=settings, stdout=subprocess.PIPE, text=True, timeout=30, check=True
+    )
+    assert done.stdout == "done\n"

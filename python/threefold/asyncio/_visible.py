@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import socket
 import sys
 import threading
@@ -59,7 +60,7 @@ def describe_block(loop: Any, identifier: int, handle: Any, seconds: float, stan
         # Whoever held the interpreter so long has gone on before anybody could look.
         if _is_loud(loop):
             thread = _thread_name(identifier)
-            _boot.complain(
+            _say(
                 f"event loop of thread {thread} was blocked for {seconds:.1f} s by a callback that held the interpreter"
             )
         return None, 0, None
@@ -69,8 +70,22 @@ def describe_block(loop: Any, identifier: int, handle: Any, seconds: float, stan
     place = f"{innermost.f_code.co_filename}:{innermost.f_lineno}" if innermost is not None else None
     if _is_loud(loop):
         where = f", at {place} in {innermost.f_code.co_qualname}" if innermost is not None else ""
-        _boot.complain(f"event loop of thread {_thread_name(identifier)} blocked for {seconds:.1f} s by {what}{where}")
+        _say(f"event loop of thread {_thread_name(identifier)} blocked for {seconds:.1f} s by {what}{where}")
     return (None, 0, place) if task is None else (task.get_name(), id(task), place)
+
+
+def _say(sentence: str) -> None:
+    """Print a sentence on stderr, unless that would have to wait for somebody to read it."""
+    try:
+        descriptor = sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        pass
+    else:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        if not poll.poll(0):
+            return
+    _boot.complain(sentence)
 
 
 def _is_loud(loop: Any) -> bool:

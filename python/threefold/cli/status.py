@@ -28,7 +28,7 @@ _NOT_REPLACED = {
     "multiprocessing.Process": "the standard library's, with all that starts processes",
     "multiprocessing.Value, Array": "the standard library's, with a lock of ours",
     "multiprocessing.Manager": "the standard library's",
-    "asyncio": "the standard library's",
+    "asyncio.Task, Future, Lock, Queue": "the standard library's; the event loop is ours",
     "objects made before": "stay what they are, and work together with ours",
 }
 

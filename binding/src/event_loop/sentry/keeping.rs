@@ -91,6 +91,9 @@ fn start(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
+/// How long the end of the interpreter waits for the sentry.
+const ENDING: Duration = Duration::from_secs(1);
+
 /// As much as Python's own threads may use when they describe what they find.
 const STACK_BYTES: usize = 4 * 1024 * 1024;
 
@@ -200,7 +203,11 @@ fn stop(py: Python<'_>) {
     PRESENT_IN.store(0, Ordering::Relaxed);
     stopped.shift.state.store(STOPPED, Ordering::SeqCst);
     call();
+    // It may be at a stderr that nobody reads: then it is left to the end of the process.
     py.detach(|| {
-        let _never_panics = stopped.thread.join();
+        let patience = Instant::now().after(ENDING);
+        while !stopped.thread.is_finished() && Instant::now() < patience {
+            futex::pause(MOMENT);
+        }
     });
 }
