@@ -121,7 +121,9 @@ async def main():
     end = time.monotonic() + 1.3
     short()
     await asyncio.sleep(1.4)
-    inner()
+    # Not in a task: from Python 3.14 on a thread is in one task at a time, whatever the loop.
+    outer.call_soon(inner)
+    await asyncio.sleep(0.01)
 
 run(main)
 """
