@@ -18,10 +18,11 @@ async def until_input():
     asyncio.get_running_loop().add_reader(0, event.set)
     while True:
         try:
-            _threefold.waits_report(os.getpid(), True)
-            break
+            if '"loops":[{' in _threefold.waits_report(os.getpid(), True).replace(" ", ""):
+                break
         except ValueError:
-            await asyncio.sleep(0.01)
+            pass
+        await asyncio.sleep(0.01)
     print("ready", flush=True)
     await event.wait()
 

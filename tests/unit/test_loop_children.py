@@ -57,10 +57,10 @@ def test_what_a_child_writes_arrives_before_its_end():
 def test_children_need_no_thread_and_no_handler_and_leave_no_descriptor():
     async def main():
         await end_of("/bin/true")
-        before = descriptor_count()
+        before, thread_count = descriptor_count(), threading.active_count()
         children = [asyncio.create_task(end_of("/bin/sleep", "0.05")) for _ in range(5)]
         await asyncio.sleep(0)
-        assert threading.active_count() == 1
+        assert threading.active_count() <= thread_count
         assert await asyncio.gather(*children) == [0] * 5
         assert descriptor_count() == before
 
