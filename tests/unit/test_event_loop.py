@@ -170,6 +170,16 @@ def test_a_timer_is_never_early(loop, seconds):
     assert min(slept) >= seconds - 1e-6
 
 
+def test_a_timer_of_less_than_a_millisecond_does_not_take_a_whole_one(loop):
+    async def sleep():
+        begin = time.monotonic()
+        await standard.sleep(0.0003)
+        return time.monotonic() - begin
+
+    # The least of many: the machine may be busy.
+    assert min(loop.run_until_complete(sleep()) for _ in range(200)) < 0.0008
+
+
 def test_cancelled_timers_do_not_stay_in_memory(loop):
     for _ in range(50_000):
         loop.call_later(3600, print).cancel()

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, epoll, eventfd, poll};
 use rustix::io::Errno;
+
+const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// How many events are taken at once.
 const EVENT_COUNT: usize = 256;
@@ -178,6 +180,9 @@ impl Epoll {
 
     /// Waits for news, at most `limit` (`None`: for ever), and puts them in place of the former.
     ///
+    /// The kernel's older call knows whole milliseconds only. So a wait may end early by less than one; what is left of
+    /// it is waited for exactly.
+    ///
     /// # Blocking
     /// Up to `limit`, until there is news, the bell rings or a signal arrives.
     ///
@@ -185,9 +190,21 @@ impl Epoll {
     /// `Interrupted` when a signal arrived; what else the kernel says.
     pub fn wait(&self, events: &mut Events, limit: Option<Duration>) -> io::Result<()> {
         events.0.clear();
+        let set = self.set()?;
+        let limit = match limit {
+            Some(limit) if limit < MILLISECOND && !limit.is_zero() => {
+                let limit = Timespec::try_from(limit).ok();
+                if poll(&mut [PollFd::new(&set, PollFlags::IN)], limit.as_ref())? == 0 {
+                    return Ok(());
+                }
+                Some(Duration::ZERO)
+            }
+            Some(limit) => Some(Duration::new(limit.as_secs(), limit.subsec_millis() * 1_000_000)),
+            None => None,
+        };
         let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
         let mut room = [MaybeUninit::uninit(); EVENT_COUNT];
-        let (news, _rest) = epoll::wait(self.set()?, &mut room, limit.as_ref())?;
+        let (news, _rest) = epoll::wait(set, &mut room, limit.as_ref())?;
         events.0.extend(news.iter().map(Event::of).filter(|event| event.token != BELL));
         Ok(())
     }
