@@ -7,6 +7,29 @@ from typing import Any
 from threefold import _threefold
 
 
+def water_marks(high: float | None, low: float | None, default_kib: int) -> tuple[int, int]:
+    """Complete a pair of water marks, in bytes.
+
+    Args:
+        high: the high one; None for four times the low one, or the default.
+        low: the low one; None for a quarter of the high one.
+        default_kib: the high one where neither is given, in KiB.
+
+    Returns:
+        The low one and the high one.
+
+    Raises:
+        ValueError: not high >= low >= 0.
+    """
+    if high is None:
+        high = default_kib * 1024 if low is None else 4 * low
+    if low is None:
+        low = high // 4
+    if not high >= low >= 0:
+        raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
+    return int(min(low, sys.maxsize)), int(min(high, sys.maxsize))
+
+
 class FlowControl:
     """The flow control of a transport that has a `StreamCore` in a slot `_core`.
 
@@ -33,13 +56,7 @@ class FlowControl:
         Raises:
             ValueError: not high >= low >= 0.
         """
-        if high is None:
-            high = 64 * 1024 if low is None else 4 * low
-        if low is None:
-            low = high // 4
-        if not high >= low >= 0:
-            raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-        if self._core.set_marks(int(min(low, sys.maxsize)), int(min(high, sys.maxsize))):
+        if self._core.set_marks(*water_marks(high, low, 64)):
             self._pause_protocol()
 
     def _pause_protocol(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from threefold import _threefold
 from threefold.asyncio import _streams
+from threefold.asyncio._debug_mode import DebugMode
 from threefold.asyncio._flow_control import FlowControl
 
 # What a transport needs of these is private, and no stub has it.
@@ -21,7 +22,7 @@ _standard_futures: Any = futures
 _StandardReadProtocol: Any = base_subprocess.ReadSubprocessPipeProto
 
 
-class _Pipe:
+class _Pipe(DebugMode):
     """What both ends have in common; the end's file, which it closes once, is `_pipe`."""
 
     __slots__ = ()
@@ -112,20 +113,6 @@ class _Pipe:
     def _report(self, error: BaseException, message: str) -> None:
         context = {"message": message, "exception": error, "transport": self, "protocol": self._core.protocol}
         self._loop.call_exception_handler(context)
-
-    def _act_in_debug_mode(self, is_writer: bool) -> None:
-        """Read or write, and say so if the protocol has taken long."""
-        loop = self._loop
-        begin = loop.time()
-        try:
-            self._core.act(self, is_writer)
-        finally:
-            elapsed = loop.time() - begin
-            if elapsed >= loop.slow_callback_duration:
-                logger.warning("Executing %r took %.3f seconds", self, elapsed)
-
-    def _note(self, text: str) -> None:
-        logger.debug(text, self)
 
 
 class ReadPipeTransport(_Pipe, transports.ReadTransport):

@@ -10,6 +10,7 @@ from typing import Any
 
 from threefold import _threefold
 from threefold.asyncio import _streams
+from threefold.asyncio._debug_mode import DebugMode
 from threefold.asyncio._flow_control import FlowControl
 from threefold.asyncio._tls_protocol import TlsProtocol
 
@@ -21,7 +22,7 @@ _standard_futures: Any = futures
 _SERVER_KNOWS_TRANSPORTS = _standard_loops.Server._attach.__code__.co_argcount > 1
 
 
-class StreamTransport(FlowControl, transports._FlowControlMixin):
+class StreamTransport(DebugMode, FlowControl, transports._FlowControlMixin):
     """A connected stream socket.
 
     `write`, `writelines`, `pause_reading`, `resume_reading`, `is_reading`, `is_closing` and `get_write_buffer_size` are the
@@ -236,20 +237,6 @@ class StreamTransport(FlowControl, transports._FlowControlMixin):
     def _reset_empty_waiter(self) -> None:
         self._empty_waiter = None
         self._core.lend(False)
-
-    def _act_in_debug_mode(self, is_writer: bool) -> None:
-        """Read or write, and say so if the protocol has taken long."""
-        loop = self._loop
-        begin = loop.time()
-        try:
-            self._core.act(self, is_writer)
-        finally:
-            elapsed = loop.time() - begin
-            if elapsed >= loop.slow_callback_duration:
-                logger.warning("Executing %r took %.3f seconds", self, elapsed)
-
-    def _note(self, text: str) -> None:
-        logger.debug(text, self)
 
     def _warn_of_late_writes(self) -> None:
         logger.warning("socket.send() raised exception.")

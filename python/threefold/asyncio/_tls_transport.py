@@ -1,12 +1,12 @@
 """The transport of a TLS connection: what a program has of it; what happens per record is the engine's."""
 
-import sys
 import warnings
 from asyncio import sslproto
 from collections.abc import Callable
 from typing import Any
 
 from threefold import _threefold
+from threefold.asyncio._flow_control import water_marks
 
 # What the class inherits from is private, and no stub has all of it.
 _StandardTransport: Any = sslproto._SSLProtocolTransport
@@ -81,7 +81,7 @@ class SSLTransport(_StandardTransport):  # type: ignore[misc]
         Raises:
             ValueError: not high >= low >= 0.
         """
-        self._core.set_marks(*_marks(high, low, 512))
+        self._core.set_marks(*water_marks(high, low, 512))
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """Return the water marks of what is queued, the low one first, in bytes."""
@@ -93,7 +93,7 @@ class SSLTransport(_StandardTransport):  # type: ignore[misc]
         Raises:
             ValueError: not high >= low >= 0.
         """
-        self._core.set_reading_marks(*_marks(high, low, 256))
+        self._core.set_reading_marks(*water_marks(high, low, 256))
 
     def get_read_buffer_limits(self) -> tuple[int, int]:
         """Return how much ciphertext is kept while reading is paused, the low mark first, in bytes."""
@@ -106,16 +106,6 @@ class SSLTransport(_StandardTransport):  # type: ignore[misc]
     def _test__append_write_backlog(self, data: bytes) -> None:
         # Tests of the standard library queue by it what they do not want to be written yet.
         self._core.queue(data)
-
-
-def _marks(high: float | None, low: float | None, default_kib: int) -> tuple[int, int]:
-    if high is None:
-        high = default_kib * 1024 if low is None else 4 * low
-    if low is None:
-        low = high // 4
-    if not high >= low >= 0:
-        raise ValueError(f"high ({high!r}) must be >= low ({low!r}) must be >= 0")
-    return int(min(low, sys.maxsize)), int(min(high, sys.maxsize))
 
 
 _threefold.install_tls_transport(SSLTransport)

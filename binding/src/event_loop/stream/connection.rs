@@ -34,7 +34,7 @@ pub(in super::super) struct StreamCore {
     /// Not a socket to the kernel's calls: one end of a pipe, or a device.
     pub(super) is_pipe: bool,
     pub(super) event_loop: Py<EventLoopCore>,
-    /// The context of everything that the protocol hears, where the standard library gives a connection one (3.15).
+    /// The context of everything that the protocol hears; without one, that in which it is asked for.
     context: Option<Py<PyAny>>,
     pub(super) state: Latch<State>,
 }
