@@ -228,15 +228,22 @@ def test_no_operation_leaves_anything_behind(work: Callable[[Any], None], count:
             work(item)
         gc.collect()
 
+    def growth() -> int:
+        """Run the rounds, and return by how many bytes what Python has allocated grew."""
+        memory = tracemalloc.get_traced_memory()[0]
+        run(rounds)
+        return tracemalloc.get_traced_memory()[0] - memory
+
     run(50)
     tracemalloc.start()
     try:
         run(20)
-        objects, references, memory = len(gc.get_objects()), sys.getrefcount(item), tracemalloc.get_traced_memory()[0]
-        run(rounds)
-        grown = tracemalloc.get_traced_memory()[0] - memory
-        assert len(gc.get_objects()) - objects < 50, f"objects are left after {rounds} rounds"
-        assert sys.getrefcount(item) == references, f"references are left after {rounds} rounds"
+        objects, references = len(gc.get_objects()), sys.getrefcount(item)
+        # A table of Python's own that is resized meanwhile (that of all interned strings has megabytes in a process as
+        # large as a test run) counts as new, as the old one was not traced: that happens once, a leak each time.
+        grown = min(growth() for _ in range(3))
+        assert len(gc.get_objects()) - objects < 50, f"objects are left after 3 times {rounds} rounds"
+        assert sys.getrefcount(item) == references, f"references are left after 3 times {rounds} rounds"
         # Python's own caches and a few lines of the traceback machinery come and go.
         assert grown < 20_000, f"{grown} bytes are left after {rounds} rounds"
     finally:
