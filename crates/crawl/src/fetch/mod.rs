@@ -1,0 +1,1 @@
+//! One hop of HTTP: connections, TLS, the address guard, proxies, decompression, limits.
