@@ -25,6 +25,7 @@ PROGRAMS = (
     "loops",
     "loop_tasks",
     "networks",
+    "crawls",
 )
 
 

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from own_loop import run
 from program import OURS, Program, without_numbers
+
 from servers import free_port
 
 

@@ -15,6 +15,7 @@ import pytest_asyncio
 import uvicorn
 from own_loop import run
 from program import Program
+
 from servers import free_port
 
 NEEDED = (aiohttp, anyio, fastapi, gunicorn, pytest_asyncio, uvicorn)

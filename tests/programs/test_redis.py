@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import redis.asyncio as redis
 from own_loop import run
+
 from servers import Redis
 
 

@@ -9,6 +9,7 @@ import hypercorn
 import pytest
 from own_loop import run
 from program import OURS, Program
+
 from servers import free_port
 
 

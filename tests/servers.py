@@ -1,4 +1,4 @@
-"""What the tests of programs stand on: which packages are there, a certificate, a Redis and a PostgreSQL of their own."""
+"""What tests stand on that use other programs: which packages are there, a certificate, a Redis and a PostgreSQL of their own."""
 
 import ast
 import functools
@@ -150,13 +150,13 @@ class Redis(Server):
 
 
 class Postgres(Server):
-    """A PostgreSQL with a new, empty cluster, on `port` of localhost, with TLS, and on a Unix socket in `folder`.
+    """A PostgreSQL with a new, empty cluster, on `port` of localhost and on a Unix socket in `folder`.
 
     Args:
-        certificate: the server's.
+        certificate: the server's, which has TLS then; None for a server without.
     """
 
-    def __init__(self, certificate):
+    def __init__(self, certificate=None):
         super().__init__()
         self.certificate = certificate
 
@@ -165,9 +165,12 @@ class Postgres(Server):
             self.program, sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
         )
         cluster = self.folder / "cluster"
-        for source, name in ((self.certificate.key, "key.pem"), (self.certificate.chain, "chain.pem")):
-            shutil.copy(source, self.folder / name)
-            (self.folder / name).chmod(0o600)
+        tls = {}
+        if self.certificate is not None:
+            tls = {"ssl": "on", "ssl_key_file": self.folder / "key.pem", "ssl_cert_file": self.folder / "chain.pem"}
+            for source, name in ((self.certificate.key, "key.pem"), (self.certificate.chain, "chain.pem")):
+                shutil.copy(source, self.folder / name)
+                (self.folder / name).chmod(0o600)
         options = {}
         if os.geteuid() == 0:
             # It refuses to run as root.
@@ -198,9 +201,7 @@ class Postgres(Server):
             "listen_addresses": "localhost",
             "unix_socket_directories": self.folder,
             "fsync": "off",
-            "ssl": "on",
-            "ssl_key_file": self.folder / "key.pem",
-            "ssl_cert_file": self.folder / "chain.pem",
+            **tls,
         }
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self.start([self.find("postgres"), "-D", str(cluster), *arguments], self.answers, cwd=self.folder, **options)
