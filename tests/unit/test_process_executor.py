@@ -420,3 +420,28 @@ def test_a_call_behind_large_ones_that_were_cancelled_is_made(make: Any, tmp_pat
             assert last.result(SOON_S) == 4
     finally:
         os.sched_setaffinity(0, processors)
+
+
+def test_a_process_that_another_thread_is_starting_is_among_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = ProcessPoolExecutor(2, mp_context=standard.get_context("spawn"))
+    executor.submit(programs.square, 1).result()
+    supervisor = executor._supervisor
+    launch, is_launching, may_go_on = supervisor._launch, threading.Event(), threading.Event()
+
+    def launch_slowly(number: int) -> Any:
+        is_launching.set()
+        may_go_on.wait(30)
+        return launch(number)
+
+    monkeypatch.setattr(supervisor, "_launch", launch_slowly)
+    starter = threading.Thread(target=lambda: [executor.submit(time.sleep, 0.2) for _ in range(2)])
+    starter.start()
+    try:
+        assert is_launching.wait(30)
+        before = len(supervisor.processes)
+        threading.Timer(0.05, may_go_on.set).start()
+        assert len(executor._processes) == before + 1
+    finally:
+        may_go_on.set()
+        starter.join()
+        executor.shutdown()

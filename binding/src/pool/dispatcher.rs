@@ -340,6 +340,11 @@ impl Dispatcher {
         })
     }
 
+    /// Whether a worker is being started, here or by another thread.
+    fn is_starting(&self) -> bool {
+        self.with(|state| state.scheduler.workers().any(|(_, pid)| pid.is_none()))
+    }
+
     /// Carries on until something is to be done in Python, or `patience` seconds are over; returns what is to be done.
     fn turn(&self, py: Python<'_>, patience: Option<f64>) -> PyResult<Py<PyList>> {
         let end = patience.map(|patience| Instant::now().after(Duration::from_secs_f64(patience)));

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 # How long a worker has to end at a polite request, in seconds.
 _GRACE_S = 0.25
+# How long a look at the processes waits for one that is being started.
+_START_LIMIT_S = 1.0
 
 
 _supervisors: weakref.WeakSet[Supervisor] = weakref.WeakSet()
@@ -109,6 +111,13 @@ class Supervisor:
     def processes(self) -> list[Any]:
         """The processes that have been started and not been seen to end."""
         return list(self._processes.values())
+
+    def settled_processes(self) -> list[Any]:
+        """Return the processes once those that another thread is starting are among them; that lasts some milliseconds."""
+        deadline = time.monotonic() + _START_LIMIT_S
+        while self._dispatcher.is_starting() and time.monotonic() < deadline:
+            self._is_over.wait(0.001)
+        return self.processes
 
     def call(
         self,

@@ -12,7 +12,7 @@ class Processes(Mapping[int | None, Any]):
     supervisor: Any = None
 
     def _now(self) -> dict[int | None, Any]:
-        return {} if self.supervisor is None else {process.pid: process for process in self.supervisor.processes}
+        return {} if self.supervisor is None else {it.pid: it for it in self.supervisor.settled_processes()}
 
     def __getitem__(self, pid: int | None) -> Any:
         return self._now()[pid]
@@ -21,7 +21,7 @@ class Processes(Mapping[int | None, Any]):
         return iter(self._now())
 
     def __len__(self) -> int:
-        return 0 if self.supervisor is None else len(self.supervisor.processes)
+        return 0 if self.supervisor is None else len(self.supervisor.settled_processes())
 
 
 class End:

@@ -58,6 +58,10 @@ class ClusterSupervisor:
         self._thread = Thread(target=self._supervise, name="threefold pool", daemon=True)
         self._thread.start()
 
+    def settled_processes(self) -> list[Any]:
+        """Return the processes that are this pool's own."""
+        return self.processes
+
     def call(
         self,
         ticket: Any,
