@@ -4,6 +4,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -98,7 +99,9 @@ class Environment:
         """Build the extension and install the package as editable."""
         # A cargo folder for each Python: the binding's build depends on the interpreter, and would start anew each time.
         target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
-        target = target / f"py{self.interpreter.minor}{'-quick' if quick else ''}"
+        kind = "-quick" if quick else ""
+        target = target / f"py{self.interpreter.minor}{kind}"
+        begin_with_another(target, f"py[0-9].[0-9]*[0-9]{kind}")
         settings = {"CARGO_TARGET_DIR": str(target.absolute()), "VIRTUAL_ENV": str(self.folder)}
         profile = QUICK if quick else {}
         self.run("-m", "maturin", "develop", "--release", "--quiet", settings=settings | profile)
@@ -114,6 +117,22 @@ class Environment:
     def save(self, record: dict[str, object]) -> None:
         """Write down what is installed now."""
         self.record.write_text(json.dumps(record))
+
+
+def begin_with_another(target: Path, pattern: str) -> None:
+    """Fill a new cargo folder from one that was made for another Python: only the binding differs, not what it stands on.
+
+    Args:
+        target: the folder, which may exist.
+        pattern: the names of the others beside it.
+    """
+    others = [] if target.exists() else sorted(target.parent.glob(pattern), key=lambda other: other.stat().st_mtime)
+    if others:
+        making = target.with_name(f"{target.name}.making")
+        shutil.rmtree(making, ignore_errors=True)
+        # With the times of the files, by which cargo knows what is done.
+        shutil.copytree(others[-1], making, symlinks=True)
+        making.rename(target)
 
 
 def as_texts(value: object) -> list[str]:

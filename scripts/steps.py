@@ -75,19 +75,17 @@ def lint_rust(chosen: list[Interpreter]) -> Iterator[Step]:
     yield Step(group, "rustfmt", [CARGO, "fmt", "--all", "--check"])
     clippy = [CARGO, "clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]
     yield Step(group, "clippy", clippy, FOR_THIS_PYTHON)
+    documentation = [CARGO, "doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]
+    yield Step(group, "rustdoc", documentation, FOR_THIS_PYTHON | {"RUSTDOCFLAGS": "--deny warnings"})
     for interpreter in chosen:
         if interpreter.version[:2] != sys.version_info[:2]:
-            # A folder for each Python, as for the builds: otherwise every change of Python starts anew.
-            folder = ROOT / "target" / f"lint-{interpreter.minor}"
-            settings = {"PYO3_PYTHON": interpreter.path, "CARGO_TARGET_DIR": str(folder)}
+            # In the same folder, although PyO3 is checked anew for each: what the crates stand on is far more.
             binding = [CARGO, "clippy", "--package", "threefold-binding", "--quiet", "--", "--deny", "warnings"]
-            yield Step(group, f"clippy for {interpreter.minor}", binding, settings)
+            yield Step(group, f"clippy for {interpreter.minor}", binding, {"PYO3_PYTHON": interpreter.path})
     formatting = [CARGO, "fmt", "--check", "--manifest-path", "benches/load/Cargo.toml"]
     yield Step(group, "rustfmt for the load program", formatting)
     load = [CARGO, "clippy", *LOAD, "--all-targets", "--", "--deny", "warnings"]
     yield Step(group, "clippy for the load program", load, LOAD_TARGET)
-    documentation = [CARGO, "doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]
-    yield Step(group, "rustdoc", documentation, FOR_THIS_PYTHON | {"RUSTDOCFLAGS": "--deny warnings"})
     missing = None if shutil.which("cargo-deny") else "cargo-deny is not installed (cargo install cargo-deny)"
     yield Step(
         group,
