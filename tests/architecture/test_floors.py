@@ -55,7 +55,7 @@ def test_every_other_crate_forbids_unsafe_code(project: Any) -> None:
         assert "#![forbid(unsafe_code)]" in (crate / "src" / "lib.rs").read_text(), crate.name
 
 
-@pytest.mark.parametrize("name", ["sys", "trace", "wait", "sync", "shared_memory", "pool"])
+@pytest.mark.parametrize("name", ["sys", "trace", "wait", "sync", "shared_memory", "pool", "crawl"])
 def test_a_crate_uses_only_the_floors_below_it(project: Any, name: str) -> None:
     floors = {
         "trace": ["sys"],
