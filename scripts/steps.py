@@ -24,6 +24,7 @@ GROUPS = (
     "python",
     "cluster",
     "programs",
+    "crawl",
 )
 
 # uvloop's suite asks the same of a loop on each Python.
@@ -211,16 +212,34 @@ def programs(chosen: list[Interpreter]) -> Iterator[Step]:
     Args:
         chosen: the Pythons of the gate; the middle one, as the first has the engines of clusters.
     """
-    interpreter = chosen[len(chosen) // 2]
-    folder = ROOT / ".venvs" / f"programs-{interpreter.minor}"
-    groups = [f"--group={name}" for name in ("test", "programs")]
+    yield from in_an_environment_of_its_own("programs", "programs", chosen[len(chosen) // 2])
+
+
+def crawl(chosen: list[Interpreter]) -> Iterator[Step]:
+    """Crawl sites: real ones, hostile ones, with kills and with several workers; and run the suites of requests and Scrapy.
+
+    Args:
+        chosen: the Pythons of the gate; the newest one.
+    """
+    yield from in_an_environment_of_its_own("crawl", "crawls", chosen[-1])
+
+
+def in_an_environment_of_its_own(group: str, title: str, interpreter: Interpreter) -> Iterator[Step]:
+    """Run a folder of tests that need many packages, which must not disturb the other tests.
+
+    Args:
+        group: the group of steps, of packages in `pyproject.toml`, and the folder under `tests`.
+        title: what the steps are called.
+        interpreter: the Python; the engine is the one that was built for its own environment.
+    """
+    folder = ROOT / ".venvs" / f"{group}-{interpreter.minor}"
+    groups = [f"--group={name}" for name in ("test", group)]
     equip = [sys.executable, "scripts/develop.py", "--tools-only", f"--venv={folder}", *groups, interpreter.path]
-    yield Step("programs", f"programs for {interpreter.minor}", equip)
-    report = REPORTS / f"programs-{interpreter.minor}.xml"
-    command = [str(folder / "bin" / "python"), "-m", "pytest", "-q", f"--junitxml={report}", "tests/programs"]
-    # The engine is the one that was built for this Python's own environment.
+    yield Step(group, f"{title} for {interpreter.minor}", equip)
+    report = REPORTS / f"{group}-{interpreter.minor}.xml"
+    command = [str(folder / "bin" / "python"), "-m", "pytest", "-q", f"--junitxml={report}", f"tests/{group}"]
     settings = {"PYTHONPATH": str(ROOT / "python")}
-    yield Step("programs", f"programs on {interpreter.minor}", command, settings, report=report)
+    yield Step(group, f"{title} on {interpreter.minor}", command, settings, report=report)
 
 
 def environment(interpreter: Interpreter) -> str:
@@ -248,5 +267,6 @@ def steps(groups: list[str], chosen: list[Interpreter], *, quick: bool, argument
         *python(chosen, arguments),
         *cluster(chosen),
         *programs(chosen),
+        *crawl(chosen),
     ]
     return [step for step in every if step.group in groups]

@@ -101,7 +101,11 @@ def package_folder(package: str, folder: str) -> Path:
         apt, dpkg = command("apt-get", "apt"), command("dpkg-deb", "dpkg")
         shutil.rmtree(unpacked, ignore_errors=True)
         unpacked.mkdir(parents=True)
-        subprocess.run([apt, "download", "-q", package], cwd=unpacked, check=True, capture_output=True, timeout=300)
+        fetch = [apt, "download", "-q", package]
+        if subprocess.run(fetch, cwd=unpacked, capture_output=True, timeout=300).returncode != 0:
+            # A new machine has no lists of packages yet.
+            subprocess.run([apt, "update", "-q"], capture_output=True, timeout=300)
+            subprocess.run(fetch, cwd=unpacked, check=True, capture_output=True, timeout=300)
         (archive,) = unpacked.glob("*.deb")
         subprocess.run([dpkg, "-x", archive, unpacked], check=True, timeout=300)
         archive.unlink()
