@@ -26,7 +26,7 @@ http {{
   access_log {folder}/requests.jsonl requests;
   sendfile on; tcp_nodelay on; keepalive_requests 1000000;
   {temporaries}
-  server {{ listen 127.0.0.1:{port} backlog=1024; root {root}; {more} }}
+  server {{ {addresses} root {root}; {more} }}
 }}
 """
 TEMPORARIES = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -38,11 +38,13 @@ class Site:
     Args:
         root: the folder.
         more: more lines of nginx's `server` block.
+        hosts: on how many addresses it is served, from 127.0.0.1 on.
     """
 
-    def __init__(self, root: Path, more: str = "") -> None:
+    def __init__(self, root: Path, more: str = "", hosts: int = 1) -> None:
         self.root = root
         self.more = more
+        self.hosts = [f"127.0.0.{number}" for number in range(1, hosts + 1)]
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
 
@@ -50,7 +52,7 @@ class Site:
         self.folder = Path(tempfile.mkdtemp(prefix="threefold-nginx-"))
         configuration = CONFIGURATION.format(
             folder=self.folder,
-            port=self.port,
+            addresses="".join(f"listen {host}:{self.port} backlog=1024;" for host in self.hosts),
             root=self.root,
             more=self.more,
             # The worker would be somebody who may not read the tests' folders.
