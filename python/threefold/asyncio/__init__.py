@@ -19,9 +19,9 @@ __all__ = list(dict.fromkeys([*_standard.__all__, "EventLoop"]))
 def __getattr__(name: str) -> object:
     """Find the policy, for Pythons that have such, and what the standard package has besides its public names."""
     if name == "EventLoopPolicy" and _sys.version_info < (3, 14):
-        from threefold.asyncio._policy import EventLoopPolicy
+        from threefold.asyncio import _policy
 
-        return EventLoopPolicy
+        return getattr(_policy, name)
     if name.startswith("__"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(_standard, name)

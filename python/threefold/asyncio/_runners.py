@@ -1,12 +1,18 @@
 """What runs a program's tasks: `run`, `Runner`, `new_event_loop`."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from threefold.asyncio._event_loop import EventLoop
 
 T = TypeVar("T")
+
+if sys.version_info >= (3, 14):
+    Main = Awaitable[T]
+else:
+    Main = Coroutine[Any, Any, T]
 
 
 def new_event_loop() -> EventLoop:
@@ -44,7 +50,7 @@ class Runner(asyncio.Runner):  # type: ignore[misc]
 
 
 def run(
-    main: Coroutine[Any, Any, T],
+    main: Main[T],
     *,
     debug: bool | None = None,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
@@ -52,7 +58,7 @@ def run(
     """Run a coroutine in a new event loop, then cancel the tasks that are left and close the loop.
 
     Args:
-        main: the coroutine.
+        main: the coroutine; from Python 3.14 on any awaitable.
         debug: whether the loop is in debug mode; None leaves it to Python's development mode.
         loop_factory: makes the loop; None is ours. Python 3.11's own has no such argument.
 
