@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from crawl_command import arguments, environment
-from servers import Postgres
 from site_server import Site, tree
+
+from servers import Postgres
 
 PAGES, HOSTS = 120, 6
 # What the log rounds to, see `test_politeness`.
@@ -73,7 +74,7 @@ def shared_hosts(requests: list[dict[str, Any]]) -> list[str]:
     ):
         for earlier, later in itertools.pairwise(rows):
             if earlier["agent"] != later["agent"] and later["start"] < earlier["end"] - 2 * ROUNDING_S:
-                stories.append(f"{later['agent']} came to {host} while {earlier['agent']} was there")  # noqa: PERF401
+                stories.append(f"{later['agent']} came to {host} while {earlier['agent']} was there")
     return stories
 
 
