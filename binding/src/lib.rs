@@ -11,6 +11,7 @@ mod blocking;
 mod condition;
 mod condition_wait;
 mod convert;
+mod crawl;
 mod event;
 mod event_loop;
 mod ffi;
@@ -63,5 +64,6 @@ fn _threefold(module: &Bound<'_, PyModule>) -> PyResult<()> {
     simple_queue::register(module)?;
     waker::register(module)?;
     trace::register(module)?;
+    crawl::register(module)?;
     wait::register(module)
 }
