@@ -46,7 +46,7 @@ def start(number: int, folder: Path, site: Site, postgres: Any, crawl: str) -> "
         mine,
         site.url + "0.html",
         f"--frontier={place}",
-        f"--scope=http://127[.]0[.]0[.][0-9]+:{site.port}/",
+        f"--scope=regex:http://127[.]0[.]0[.][0-9]+:{site.port}/",
         "--allow-private",
         f"--user-agent=worker{number}",
         "--per-host=4",
