@@ -1,7 +1,7 @@
 """Our reader of robots.txt and Protego's agree on the real files of 4,231 sites, but for the differences that are explained here.
 
-Each explanation is a way to rewrite a file: where the two answer differently, Protego must answer like us once the file is written in
-the way in which we read it. A difference that no rewriting explains fails the test.
+Each explanation is a way to rewrite a file: where the two answer differently, Protego must answer like us once the file is
+written in the way in which we read it. A difference that no rewriting explains fails the test.
 """
 
 import importlib.util
@@ -69,8 +69,8 @@ def within_the_limit(text: str, agent: str) -> str:
 
 # What we read otherwise, and why.
 EXPLANATIONS: dict[str, Callable[[str, str], str]] = {
-    # RFC 9309, 2.2.4: other records must not interfere with groups. Protego lets `Crawl-delay` and unknown records end the list of
-    # user agents, so that rules below the next user agent hold for that one only.
+    # RFC 9309, 2.2.4: other records must not interfere with groups. Protego lets `Crawl-delay` and unknown records end the
+    # list of user agents, so that rules below the next user agent hold for that one only.
     "other records end no group": without_other_records,
     # 2.2.2: a pattern is compared with the path. Protego puts a slash before a pattern that is a whole address.
     "an address is no pattern": without_absolute_patterns,
@@ -110,7 +110,7 @@ def ours() -> Path:
     """Return our reader as a program."""
     if shutil.which("cargo") is None:
         pytest.skip("cargo is needed to build the example `robots`")
-    build = [*"cargo build --quiet --package threefold-crawl --example robots --message-format".split(), "json"]
+    build = ["cargo", "build", "--quiet", "--package=threefold-crawl", "--example=robots", "--message-format=json"]
     done = subprocess.run(build, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     made = [json.loads(line) for line in done.stdout.splitlines()]
     return Path(next(message["executable"] for message in made if message.get("executable")))

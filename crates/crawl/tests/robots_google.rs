@@ -33,7 +33,7 @@ fn cases() -> Vec<Case> {
             match line.split_at_checked(2) {
                 Some(("= ", name)) => agent = name,
                 Some((sign @ ("+ " | "- "), path)) => {
-                    case.answers.push((agent.to_owned(), path.to_owned(), sign == "+ "))
+                    case.answers.push((agent.to_owned(), path.to_owned(), sign == "+ "));
                 }
                 _ => case.robots.extend([line, "\n"]),
             }
