@@ -9,6 +9,7 @@ A test that imports this file gets from `expected` what a good crawler makes of 
 
 import asyncio
 import random
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,10 @@ def expected(port: int, seed: int) -> dict[str, Any]:
 
     Returns:
         `pages`: the addresses that must be visited and answer 200 (those of `/session/` under any session). `never`: the
-        beginnings of addresses that must not be asked for. `failing`: the addresses that must not count as good pages.
-        `refusals`: the reasons that must be counted. `errors`: for each area with errors, the kinds that they may have.
-        `titles`: the titles of pages whose charset is hard to find out.
+        addresses that must not be asked for; those that end in a slash stand for all that begins with them, but for the roots
+        of hosts. `failing`: the addresses that must not count as good pages. `refusals`: the reasons that must be counted.
+        `errors`: for each area with errors, the kinds that they may have (`too_large` may be counted as a refusal). `titles`:
+        the titles of pages whose charset is hard to find out.
     """
     main = f"http://127.0.0.1:{port}"
     found = areas(seed)
@@ -95,6 +97,65 @@ def expected(port: int, seed: int) -> dict[str, Any]:
         "errors": {area.path: sorted(area.errors) for area in found if area.errors},
         "titles": {main + path: title for path, title in bodies.TITLES.items()},
     }
+
+
+def shortcomings(
+    port: int, seed: int, pages: list[dict[str, Any]], requests: list[dict[str, Any]], report: dict[str, Any]
+) -> list[str]:
+    """Hold a crawl of all hosts against what is expected of a good one.
+
+    Args:
+        port: the site's port.
+        seed: the site's seed.
+        pages: the rows of the crawl's output, with `url`, `status`, `title` and `error`.
+        requests: the rows of the site's log.
+        report: the crawl's report, with `refusals` and `errors` by kind.
+
+    Returns:
+        One sentence for each thing that is wrong.
+    """
+    wanted = expected(port, seed)
+    good = {without_session(row["url"]): row for row in pages if row["status"] == 200 and not row.get("error")}
+    asked = {f"http://{row['host']}:{port}{row['path']}" for row in requests}
+    roots = set(seeds(port))
+    never = [url for url in wanted["never"] if url in roots or not url.endswith("/")]
+    folders = tuple(url for url in wanted["never"] if url not in roots and url.endswith("/"))
+    kinds = {*report["errors"], *report["refusals"]}
+    titles = {url: good[url].get("title") for url in wanted["titles"] if url in good}
+    return [
+        *(f"{url} was not visited" for url in wanted["pages"] if url not in good),
+        *(f"{url} was asked for" for url in sorted(asked) if url in never or url.startswith(folders)),
+        *(f"{url} counts as a good page" for url in wanted["failing"] if url in good),
+        *(f"no refusal is counted as {reason}" for reason in wanted["refusals"] if not report["refusals"].get(reason)),
+        *(
+            f"nothing of {area} is counted as an error"
+            for area, some in wanted["errors"].items()
+            if kinds.isdisjoint(some)
+        ),
+        *(f"the title of {url} is {title!r}" for url, title in titles.items() if title != wanted["titles"][url]),
+        *(f"{path} was asked for again too soon" for path in too_soon(requests)),
+    ]
+
+
+def too_soon(requests: list[dict[str, Any]]) -> list[str]:
+    """Give the pages of the busy host that were asked for again before the time that they named."""
+    host = f"127.0.0.{hosts.BUSY}"
+    found = []
+    # A date has whole seconds, the last of which may have begun already.
+    for path, least_s in (("/seconds.html", 2.0), ("/date.html", 1.0)):
+        first, *later = sorted((row for row in requests if (row["host"], row["path"]) == (host, path)), key=by_start)
+        found += [path for row in later[:1] if row["start"] - first["end"] < least_s]
+    return found
+
+
+def by_start(row: dict[str, Any]) -> float:
+    """Return when a request of the log started."""
+    return float(row["start"])
+
+
+def without_session(url: str) -> str:
+    """Return an address of `/session/` without the session that is in it."""
+    return re.sub(r"[?;](PHPSESSID|jsessionid|sid)=\w+$", "", url)
 
 
 def main_host(seed: int) -> Any:

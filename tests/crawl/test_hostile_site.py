@@ -16,6 +16,7 @@ import hostile_site
 
 SEED = 5
 PORT_LIMIT_S = 30.0
+BUSY_PATHS = ["/seconds.html", "/date.html"]
 
 
 @pytest.fixture
@@ -62,9 +63,33 @@ def test_each_page_is_there_at_the_second_time_at_the_latest(port: int, tmp_path
 
 def test_what_is_never_to_be_asked_for_is_no_page(port: int) -> None:
     expected = hostile_site.expected(port, SEED)
-    never, pages = expected["never"], expected["pages"]
-    assert [page for page in pages if page.startswith(tuple(never))] == []
-    assert set(pages).isdisjoint(expected["failing"])
+    pages = expected["pages"]
+    assert set(pages).isdisjoint([*expected["never"], *expected["failing"]])
+
+
+def test_a_crawl_that_did_nothing_is_found_wanting() -> None:
+    expected = hostile_site.expected(1, SEED)
+    asked = [
+        {"host": f"127.0.0.{hostile_site.hosts.BUSY}", "path": path, "start": 1.0, "end": 1.0} for path in BUSY_PATHS
+    ]
+    nothing = hostile_site.shortcomings(1, SEED, [], asked, {"refusals": {}, "errors": {}})
+    assert len(nothing) == len(expected["pages"]) + len(expected["refusals"]) + len(expected["errors"])
+
+
+def test_a_crawl_that_did_everything_right_lacks_nothing() -> None:
+    expected = hostile_site.expected(1, SEED)
+    rows = [{"url": url, "status": 200, "title": expected["titles"].get(url)} for url in expected["pages"]]
+    counted = {
+        "refusals": dict.fromkeys(expected["refusals"], 1),
+        "errors": {"timeout": 1, "protocol": 1, "too_large": 1},
+    }
+    asked = [
+        {"host": f"127.0.0.{hostile_site.hosts.BUSY}", "path": path, "start": 1.0, "end": 1.0} for path in BUSY_PATHS
+    ]
+    again = [{**row, "start": 3.5} for row in asked]
+    assert hostile_site.shortcomings(1, SEED, rows, asked + again, counted) == []
+    hasty = [{**row, "start": 1.5} for row in asked]
+    assert len(hostile_site.shortcomings(1, SEED, rows, asked + hasty, counted)) == 2
 
 
 def test_a_seed_decides_the_names() -> None:

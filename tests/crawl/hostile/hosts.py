@@ -23,7 +23,7 @@ class Host:
     pages: frozenset[str]
     """The paths that must be visited and answer 200."""
     never: frozenset[str] = frozenset()
-    """The paths that must never be asked for."""
+    """The paths that must never be asked for, as they are and not as beginnings."""
     refusal: str | None = None
     """The reason under which its other pages are refused."""
 

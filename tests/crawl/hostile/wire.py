@@ -219,7 +219,9 @@ def protocol(real: list[str]) -> Area:
         return reply
 
     never = frozenset({"/protocol/never"})
-    return Area(made.path, handler, made.trouble, made.pages | {early}, never, errors=made.errors, failing=made.failing)
+    # Browsers pass over a line that is no header, and so may a crawler.
+    failing = made.failing - {"/protocol/header"}
+    return Area(made.path, handler, made.trouble, made.pages | {early}, never, errors=made.errors, failing=failing)
 
 
 def areas(real: list[str]) -> list[Area]:
