@@ -13,7 +13,7 @@ from typing import Any
 from threefold.http._cookies import Cookies
 from threefold.http._errors import (
     ChunkedEncodingError,
-    ConnectionError,  # noqa: A004 (requests' name)
+    ConnectionError,
     ConnectTimeout,
     ContentDecodingError,
     HTTPError,

@@ -32,17 +32,20 @@ def client(verify: bool | str | os.PathLike[str] = True, certificate: Any = None
 
 def header_pairs(headers: Any) -> list[tuple[str, bytes]]:
     """Headers as the engine wants them."""
-    pairs = []
-    for name, value in headers.items():
-        if isinstance(name, bytes):
-            name = name.decode("latin-1")
-        if isinstance(value, str):
-            try:
-                value = value.encode("latin-1")
-            except UnicodeEncodeError:
-                value = value.encode()
-        pairs.append((str(name), bytes(value)))
-    return pairs
+    return [(_name(name), _value(value)) for name, value in headers.items()]
+
+
+def _name(name: str | bytes) -> str:
+    return name.decode("latin-1") if isinstance(name, bytes) else str(name)
+
+
+def _value(value: str | bytes) -> bytes:
+    if not isinstance(value, str):
+        return bytes(value)
+    try:
+        return value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode()
 
 
 def times(timeout: Any) -> tuple[float | None, float | None]:
@@ -56,7 +59,9 @@ def times(timeout: Any) -> tuple[float | None, float | None]:
         if seconds is None:
             continue
         if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-            raise ValueError(f"a timeout is a number of seconds above 0, or a pair (connect, read) of them, not {timeout!r}")
+            raise ValueError(
+                f"a timeout is a number of seconds above 0, or a pair (connect, read) of them, not {timeout!r}"
+            )
     return connect, read
 
 

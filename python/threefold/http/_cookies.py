@@ -32,7 +32,10 @@ class Cookies(http.cookiejar.CookieJar):
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """Return the value of a cookie, or the default."""
-        return self[name] if name in self else default
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
     def set(self, name: str, value: str | None, domain: str = "", path: str = "/") -> None:
         """Set a cookie, or remove it where the value is None.
@@ -112,7 +115,7 @@ class Cookies(http.cookiejar.CookieJar):
 
 def _request(url: str, headers: Mapping[str, str]) -> urllib.request.Request:
     host = headers.get("Host")
-    request = urllib.request.Request(url)  # noqa: S310 (nothing is opened)
+    request = urllib.request.Request(url)
     if host:
         request.add_unredirected_header("Host", host)
     return request

@@ -25,7 +25,7 @@ class HTTPError(RequestException):
     """The status says that something went wrong; raised by `raise_for_status`."""
 
 
-class ConnectionError(RequestException, builtins.ConnectionError):  # noqa: A001 (requests' name)
+class ConnectionError(RequestException, builtins.ConnectionError):
     """There is no connection, or it broke."""
 
 
@@ -70,7 +70,7 @@ class InvalidProxyURL(InvalidURL):
 
 
 class InvalidHeader(RequestException, ValueError):
-    """A header can't be sent."""
+    """A header can't be sent, or not be understood."""
 
 
 class ChunkedEncodingError(RequestException):
@@ -123,6 +123,8 @@ def _of_kind(kind: str, message: str, before_connection: bool) -> RequestExcepti
         made = ConnectTimeout
     elif kind == "connect" and "the proxy " in message:
         made = ProxyError
+    elif kind == "protocol" and "content-length" in message:
+        made = InvalidHeader
     elif kind == "request":
         if "header" in message:
             made = InvalidHeader

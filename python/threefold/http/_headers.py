@@ -5,7 +5,8 @@ from typing import Any
 
 # Names that are not written as words with capitals.
 _SPELLINGS = {
-    name.lower(): name for name in ("ETag", "WWW-Authenticate", "TE", "DNT", "Content-MD5", "X-XSS-Protection", "SourceMap")
+    name.lower(): name
+    for name in ("ETag", "WWW-Authenticate", "TE", "DNT", "Content-MD5", "X-XSS-Protection", "SourceMap")
 }
 
 
@@ -64,6 +65,6 @@ def received(pairs: Iterable[tuple[str, bytes]]) -> Headers:
     headers = Headers()
     for name, value in pairs:
         text = value.decode("latin-1")
-        name = spelled(name)
-        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+        known = headers.get(name)
+        headers[spelled(name)] = text if known is None else f"{known}, {text}"
     return headers

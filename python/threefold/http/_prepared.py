@@ -50,7 +50,8 @@ def prepare(
     """Make a request of its parts."""
     url = _with_params(_checked(url), params)
     body, content_type = _body(data, json, files)
-    headers = Headers({name: value for name, value in headers.items() if value is not None})
+    given: Mapping[str, Any] = headers
+    headers = Headers({name: value for name, value in given.items() if value is not None})
     for name, value in headers.items():
         if not isinstance(value, (str, bytes)):
             raise InvalidHeader(f"the value of the header {name} must be str or bytes, not {type(value).__name__}")
@@ -65,8 +66,8 @@ def prepare(
     return request
 
 
-def _checked(url: str) -> str:
-    url = (url.decode("utf-8") if isinstance(url, bytes) else str(url)).lstrip()
+def _checked(given: Any) -> str:
+    url = (given.decode("utf-8") if isinstance(given, bytes) else str(given)).lstrip()
     try:
         parts = urlsplit(url)
         has_host = bool(parts.hostname) and parts.port != 0
@@ -96,9 +97,8 @@ def _with_params(url: str, params: Any) -> str:
 def _pairs(data: Any) -> list[tuple[Any, Any]]:
     """Names and values; a list as a value stands for several pairs, and None for no pair."""
     pairs = []
-    for name, values in data.items() if isinstance(data, Mapping) else data:
-        if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
-            values = [values]
+    for name, given in data.items() if isinstance(data, Mapping) else data:
+        values = [given] if isinstance(given, (str, bytes)) or not isinstance(given, Iterable) else given
         pairs += [(name, value) for value in values if value is not None]
     return pairs
 
@@ -130,7 +130,9 @@ def _multipart(data: Any, files: Any) -> tuple[bytes, str]:
     for name, value in _pairs(data or {}):
         parts.append((_disposition(name), value if isinstance(value, bytes) else str(value).encode()))
     for name, given in files.items() if isinstance(files, Mapping) else files:
-        filename, content, kind, more = (*given, None, None)[:4] if isinstance(given, (tuple, list)) else (None, given, None, None)
+        filename, content, kind, more = (
+            (*given, None, None)[:4] if isinstance(given, (tuple, list)) else (None, given, None, None)
+        )
         if filename is None and not isinstance(given, (tuple, list)):
             filename = getattr(content, "name", None) or name
         if hasattr(content, "read"):

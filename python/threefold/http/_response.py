@@ -76,7 +76,11 @@ class Response:
     def apparent_encoding(self) -> str:
         """The encoding that the body looks like."""
         content = self.content
-        for mark, name in ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
+        for mark, name in (
+            (codecs.BOM_UTF8, "utf-8-sig"),
+            (codecs.BOM_UTF16_LE, "utf-16"),
+            (codecs.BOM_UTF16_BE, "utf-16"),
+        ):
             if content.startswith(mark):
                 return name
         try:
@@ -174,8 +178,8 @@ class Response:
             delimiter: what ends a line; None for line feeds of all kinds.
         """
         pending = None
-        for piece in self.iter_content(chunk_size, decode_unicode):
-            piece = piece if pending is None else pending + piece
+        for read in self.iter_content(chunk_size, decode_unicode):
+            piece = read if pending is None else pending + read
             lines = piece.split(delimiter) if delimiter else piece.splitlines()
             is_unfinished = bool(lines) and bool(lines[-1]) and lines[-1][-1:] == piece[-1:]
             pending = lines.pop() if is_unfinished else None

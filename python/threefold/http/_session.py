@@ -117,7 +117,9 @@ class Session:
         merged.update(headers or {})
         jar = self.cookies.copy()
         jar.update(cookies)
-        both = [*_pairs(self.params), *_pairs(params)] if self.params and not isinstance(params, (str, bytes)) else params
+        both = (
+            [*_pairs(self.params), *_pairs(params)] if self.params and not isinstance(params, (str, bytes)) else params
+        )
         auth = self.auth if auth is None else auth
         request = prepare(
             method, url, headers=merged, cookies=jar, params=both, data=data, json=json, files=files, auth=auth
