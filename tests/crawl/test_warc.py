@@ -56,7 +56,8 @@ def test_an_archive_is_read_as_what_was_fetched(tmp_path, write, name):
 
     assert found[3][3] == b"\0\r\n\r\n\xff"
     asked = found[4]
-    assert asked[2].protocol == "POST" and asked[2].statusline == "/a HTTP/1.1"
+    assert asked[2].protocol == "POST"
+    assert asked[2].statusline == "/a HTTP/1.1"
     assert asked[2].get_header("x-asked") == "yes"
     assert asked[3] == b"question"
     assert asked[1].get_header("WARC-Concurrent-To") == found[3][1].get_header("WARC-Record-ID")

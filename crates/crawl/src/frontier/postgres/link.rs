@@ -139,7 +139,10 @@ async fn run(
 
 /// True where the same may succeed later: a broken connection, a server that starts or stops, a deadlock.
 fn is_passing(error: &tokio_postgres::Error) -> bool {
-    let Some(code) = error.code() else { return true };
+    let Some(code) = error.code() else {
+        let is_of_socket = std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+        return error.is_closed() || is_of_socket;
+    };
     let passing = [
         SqlState::ADMIN_SHUTDOWN,
         SqlState::CRASH_SHUTDOWN,
