@@ -177,7 +177,7 @@ impl LocalFrontier {
 
     /// Gives a new entry its number and queues it; what is to be kept of it goes to `admitted`, where there is a database.
     async fn admit(&mut self, entry: NewEntry, admitted: &mut Vec<(usize, Queued)>) -> Result<(), FrontierError> {
-        let (host, is_new) = self.book.host(host_key(&entry.url));
+        let (host, is_new) = self.book.host(&host_key(&entry.url));
         if is_new && self.has_database {
             self.keep(Operation::Host(host, Arc::clone(self.book.key(host)))).await?;
         }

@@ -63,8 +63,8 @@ impl Base {
 }
 
 /// Keys are hashes already.
-#[derive(Default)]
-struct Hashed(u64);
+#[derive(Debug, Default)]
+pub(crate) struct Hashed(u64);
 
 impl Hasher for Hashed {
     fn finish(&self) -> u64 {
