@@ -53,10 +53,10 @@ def test_a_crawl_keeps_its_state_in_a_folder_and_reports(site, tmp_path):
     code, out, err = run(tmp_path, site.url)
     assert code == 0, err
     folder = f"crawl-{site.url.split('/')[2].replace(':', '-')}"
-    assert os.listdir(tmp_path) == [folder]
+    assert [path.name for path in tmp_path.iterdir()] == [folder]
     assert f"the state is in {folder}/" in err
     assert "finished: every address" in out
-    assert f"{len(site.pages)} pages" in out.replace("pages      ", "pages ") or str(len(site.pages)) in out
+    assert f"pages      {len(site.pages)} in " in out
 
 
 def test_a_second_crawl_needs_resume(site, tmp_path):
@@ -66,7 +66,9 @@ def test_a_second_crawl_needs_resume(site, tmp_path):
     assert "--resume" in err
     code, _out, err = run(tmp_path, site.url, "--resume")
     assert code == 0, err
-    assert {path for path in site.requests if path != "/robots.txt"} == {"/" + url.split("/", 3)[3] for url in site.pages}
+    assert {path for path in site.requests if path != "/robots.txt"} == {
+        "/" + url.split("/", 3)[3] for url in site.pages
+    }
 
 
 def test_pages_are_written_as_lines_of_json(site, tmp_path):
@@ -86,7 +88,9 @@ def test_fields_are_written_as_a_table(site, tmp_path):
 def test_items_are_written_as_a_database(site, tmp_path):
     assert run(tmp_path, site.url, "--output", "pages.sqlite", "--frontier", "memory")[0] == 0
     with sqlite3.connect(tmp_path / "pages.sqlite") as database:
-        (name,) = database.execute("select name from sqlite_master where type = 'table' and name not like 'sqlite%'").fetchone()
+        (name,) = database.execute(
+            "select name from sqlite_master where type = 'table' and name not like 'sqlite%'"
+        ).fetchone()
         assert database.execute(f"select count(*) from {name}").fetchone() == (len(site.pages),)
     database.close()
 
@@ -105,13 +109,16 @@ def test_nothing_at_the_address_has_its_exit_code(tmp_path):
     assert "no seed could be fetched" in out
 
 
-@pytest.mark.parametrize("words, code", [(["--pages", "3"], 16), (["--bytes", "200"], 14), (["--delay", "5", "--per-host", "1", "--time", "200ms"], 15)])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["--pages", "3"], 16), (["--bytes", "200"], 14), (["--delay", "5", "--per-host", "1", "--time", "200ms"], 15)],
+)
 def test_a_limit_has_its_exit_code(site, tmp_path, words, code):
     assert run(tmp_path, site.url, "--frontier", "memory", *words)[0] == code
 
 
 def test_ctrl_c_stops_and_says_how_to_go_on(site, tmp_path):
-    with start(tmp_path, site.url, "--per-host", 1, "--delay", "1h", "--state", "here") as child:
+    with start(tmp_path, site.url, "--per-host", 1, "--delay", "1h", "--robots", "off", "--state", "here") as child:
         first = child.stderr.readline()
         while not site.requests or "/" not in site.requests:
             pass
@@ -132,7 +139,7 @@ def test_an_address_is_explained(site, tmp_path):
     code, out, _err = run(tmp_path, site.url, "--explain", site.at("/private/x"))
     assert (code, out.splitlines()[0]) == (0, f"no: {site.at('/private/x')}")
     assert "robots" in out
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 WRONG = {
@@ -152,22 +159,22 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("words, sentence", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize(("words", "sentence"), WRONG.values(), ids=WRONG)
 def test_a_wrong_argument_is_one_sentence(words, sentence, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as caught:
-        main.main(["crawl", *words])
+        main(["crawl", *words])
     assert caught.value.code == 2
     err = capsys.readouterr().err
     assert sentence in err
     assert err.startswith("threefold crawl: ")
     assert err.count("\n") == 1
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_help_has_every_exit_code(capsys):
     with pytest.raises(SystemExit) as caught:
-        main.main(["crawl", "--help"])
+        main(["crawl", "--help"])
     assert caught.value.code == 0
     shown = capsys.readouterr().out
     codes = [value for name, value in vars(crawl_arguments).items() if name.startswith("EXIT_")]

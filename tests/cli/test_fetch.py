@@ -58,7 +58,12 @@ def test_the_body_goes_to_a_file(site, tmp_path):
 def test_all_that_is_known_is_json(site):
     code, out, _err = run("--json", site.url)
     page = json.loads(out)
-    assert (code, page["status"], page["title"], page["links"]) == (0, 200, "Page 0", [site.at("/1.html"), site.at("/2.html")])
+    assert (code, page["status"], page["title"], page["links"]) == (
+        0,
+        200,
+        "Page 0",
+        [site.at("/1.html"), site.at("/2.html")],
+    )
 
 
 def test_an_error_status_has_its_exit_code(site):
@@ -87,7 +92,9 @@ def test_no_answer_is_one_sentence():
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("words", [["example.org"], ["http://a/", "--header", "x"], [], ["http://a/", "--timeout", "x"]])
+@pytest.mark.parametrize(
+    "words", [["example.org"], ["http://a/", "--header", "x"], [], ["http://a/", "--timeout", "x"]]
+)
 def test_a_wrong_argument_is_one_sentence(words):
     code, out, err = run(*words)
     assert (code, out, err.count("\n")) == (2, b"", 1)

@@ -3,6 +3,7 @@
 import contextlib
 import http.server
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -53,6 +54,16 @@ def tree_page(number: int) -> str:
     return f"<html><head><title>Page {number}</title></head><body><h1 id=top>Nº {number}</h1>{''.join(links)}</body></html>"
 
 
+class Server(http.server.ThreadingHTTPServer):
+    """A server whose clients may leave in the middle of an answer."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
 @contextlib.contextmanager
 def serve() -> Iterator[Site]:
     """Serve a tree of pages, and what a test adds to `handlers` by path."""
@@ -79,8 +90,7 @@ def serve() -> Iterator[Site]:
         def log_message(self, *_arguments: object) -> None:
             pass
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+    server = Server(("127.0.0.1", 0), Handler)
     site.url = f"http://127.0.0.1:{server.server_port}/"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -11,7 +11,11 @@ from threefold.crawl._options import check
 SEED = "http://127.0.0.1:9/"
 
 REFUSED = {
-    "an unknown option, with the nearest known one": ({"dpeth": 3}, TypeError, "no option 'dpeth'; did you mean 'depth'?"),
+    "an unknown option, with the nearest known one": (
+        {"dpeth": 3},
+        TypeError,
+        "no option 'dpeth'; did you mean 'depth'?",
+    ),
     "an unknown option that is like no other": ({"zzzzzz": 3}, TypeError, "no option 'zzzzzz'"),
     "a number that is a string": ({"depth": "3"}, TypeError, "depth must be a whole number, not 'str'"),
     "a number that is a truth value": ({"pages": True}, TypeError, "pages must be a whole number, not 'bool'"),
@@ -27,7 +31,11 @@ REFUSED = {
     "a state for a frontier in memory": ({"frontier": "memory", "state": "s"}, ValueError, "keeps no state"),
     "a resumed crawl without a state": ({"resume": True}, ValueError, "needs a state that lasts"),
     "an output of another format": ({"output": "pages.txt"}, ValueError, "must end in .jsonl, .csv"),
-    "an output in no folder": ({"output": "/nowhere/at/all/pages.csv"}, ValueError, "there is no folder '/nowhere/at/all'"),
+    "an output in no folder": (
+        {"output": "/nowhere/at/all/pages.csv"},
+        ValueError,
+        "there is no folder '/nowhere/at/all'",
+    ),
     "an output that is no path": ({"output": 3}, TypeError, "output must be a path, not 'int'"),
     "headers with a value that is none": ({"headers": {"a": 1}}, TypeError, "headers must be a string, not 'int'"),
     "headers that are text": ({"headers": "a: b"}, TypeError, "headers must be a dictionary, not 'str'"),
@@ -36,7 +44,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("options, error, words", REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("options", "error", "words"), REFUSED.values(), ids=REFUSED)
 def test_an_option_is_refused(options, error, words):
     with pytest.raises(error) as caught:
         crawl(SEED, **options)
@@ -45,8 +53,15 @@ def test_an_option_is_refused(options, error, words):
 
 
 @pytest.mark.parametrize(
-    "seeds, error",
-    [("example.org", ValueError), ("ftp://a/", ValueError), ([], ValueError), (3, TypeError), (b"http://a/", TypeError), ("http://", ValueError)],
+    ("seeds", "error"),
+    [
+        ("example.org", ValueError),
+        ("ftp://a/", ValueError),
+        ([], ValueError),
+        (3, TypeError),
+        (b"http://a/", TypeError),
+        ("http://", ValueError),
+    ],
 )
 def test_a_seed_is_refused(seeds, error):
     with pytest.raises(error):
@@ -60,7 +75,9 @@ def test_every_option_has_a_default():
 
 
 def test_several_seeds_and_patterns_may_be_any_iterable():
-    checked = check((seed for seed in (SEED, SEED + "a")), {"exclude": "x", "headers": [("a", "b")], "cookies": {"c": "d"}})
+    checked = check(
+        (seed for seed in (SEED, SEED + "a")), {"exclude": "x", "headers": [("a", "b")], "cookies": {"c": "d"}}
+    )
     assert checked.engine["seeds"] == [SEED, SEED + "a"]
     assert checked.engine["exclude"] == ["x"]
     assert checked.engine["headers"] == [("a", "b")]
@@ -93,7 +110,7 @@ PARSING = {
 }
 
 
-@pytest.mark.parametrize("options, words", PARSING.values(), ids=PARSING)
+@pytest.mark.parametrize(("options", "words"), PARSING.values(), ids=PARSING)
 def test_a_way_of_parsing_is_refused(options, words):
     with pytest.raises(TypeError) as caught:
         run(SEED, **options)
@@ -101,7 +118,7 @@ def test_a_way_of_parsing_is_refused(options, words):
 
 
 @pytest.mark.parametrize(
-    "make, error",
+    ("make", "error"),
     [
         (lambda: Request(3), TypeError),
         (lambda: Request("a", method="P T"), ValueError),

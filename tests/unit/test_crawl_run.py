@@ -131,7 +131,7 @@ def test_an_error_is_the_pages_and_the_crawl_goes_on(site):
 
 
 @pytest.mark.parametrize(
-    "made, words",
+    ("made", "words"),
     [
         ("http://a/", "this is a 'str': wrap an address in Request(...)"),
         (3, "this is a 'int'"),
@@ -241,7 +241,7 @@ def test_pages_that_a_loop_did_not_get_to_come_again(site, tmp_path):
 
 
 def test_a_forked_child_is_told_that_the_crawl_is_its_parents(site):
-    pages = crawl(site.url, per_host=1, delay=0.2)
+    pages = crawl(site.url, per_host=1, delay=0.2, robots=False)
     next(pages)
     child = os.fork()
     if child == 0:
@@ -260,7 +260,7 @@ def test_ctrl_c_ends_a_crawl_with_a_keyboard_interrupt(site):
     program = (
         "import sys; from threefold import crawl\n"
         "try:\n"
-        "    for page in crawl(sys.argv[1], per_host=1, delay=30): print('page', flush=True)\n"
+        "    for page in crawl(sys.argv[1], per_host=1, delay=30, robots=False): print('page', flush=True)\n"
         "except KeyboardInterrupt: print('interrupted')\n"
     )
     package = str(Path(crawl.__file__).parents[2])
@@ -277,7 +277,10 @@ def test_ctrl_c_ends_a_crawl_with_a_keyboard_interrupt(site):
 
 
 def test_a_program_may_end_while_it_crawls(site):
-    program = "import sys; from threefold import crawl; pages = crawl(sys.argv[1], delay=30); next(pages); print('end')"
+    program = (
+        "import sys; from threefold import crawl\n"
+        "pages = crawl(sys.argv[1], delay=30, robots=False); next(pages); print('end')\n"
+    )
     package = str(Path(crawl.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-c", program, site.url],
