@@ -77,6 +77,12 @@ def test_pages_are_written_as_lines_of_json(site, tmp_path):
     assert sorted(line["url"] for line in lines) == sorted(site.pages)
 
 
+def test_lines_may_go_to_standard_output(site, tmp_path):
+    code, out, err = run(tmp_path, site.url, "--output", "-", "--frontier", "memory")
+    assert (code, sorted(json.loads(line)["url"] for line in out.splitlines())) == (0, sorted(site.pages))
+    assert "finished: every address" in err
+
+
 def test_fields_are_written_as_a_table(site, tmp_path):
     words = ["--fields", "title=h1::text", "--fields", "next=a::attr(href)", "--output", "items.csv"]
     assert run(tmp_path, site.url, *words)[0] == 0
