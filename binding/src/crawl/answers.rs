@@ -6,7 +6,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use threefold_crawl::engine::Crawl;
 use threefold_crawl::sink::Made;
-use threefold_crawl::{Item, Page};
+use threefold_crawl::{Item, Page, Refusal};
 use url::Url;
 
 use super::page::PyPage;
@@ -64,8 +64,12 @@ fn add(crawl: &Crawl, made: &mut Made, page: Option<&Page>, request: &PyRequest)
         Some(page) if !is_absolute => crawl.new_entry(&join(page, &request.url)?, depth, parent, parts),
         _ => crawl.new_entry(&request.url, depth, parent, parts),
     };
-    if let Ok(entry) = entry {
-        made.requests.push(entry);
+    match entry {
+        Ok(entry) => made.requests.push(entry),
+        Err(Refusal::NotFetchable) => {
+            Url::parse(&request.url).map(drop).map_err(|error| format!("{:?} is no address: {error}", request.url))?;
+        }
+        Err(_refused) => {}
     }
     Ok(())
 }

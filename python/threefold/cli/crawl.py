@@ -7,11 +7,18 @@ import os
 import signal
 import sys
 import time
-from typing import Any
 
 from threefold.cli import crawl_arguments as arguments
 from threefold.cli.crawl_display import Line, complain, table
 from threefold.cli.output import show
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from typing import Any
+
+    from threefold._threefold import CrawlEngine
+    from threefold.cli.usage import Parser
 
 # How often Ctrl-C may come before the process ends without waiting for anything.
 _LAST_WARNING = 3
@@ -45,6 +52,13 @@ def main(words: list[str]) -> int:
     parser = arguments.parser()
     parsed = parser.parse_args(words)
     try:
+        return _main(parser, parsed)
+    except KeyboardInterrupt:
+        return arguments.EXIT_INTERRUPTED
+
+
+def _main(parser: Parser, parsed: Namespace) -> int:
+    try:
         from threefold.crawl import StateError, StoreError
         from threefold.crawl._options import check
     except ImportError as error:
@@ -66,7 +80,7 @@ def main(words: list[str]) -> int:
         return arguments.EXIT_STORE
 
 
-def _with_advice(sentence: str, parsed: Any) -> str:
+def _with_advice(sentence: str, parsed: Namespace) -> str:
     return sentence if "--resume" in sentence or parsed.resume else f"{sentence} (--resume goes on with it)"
 
 
@@ -97,10 +111,11 @@ class _Command:
         checked: the crawl's options.
     """
 
-    def __init__(self, parsed: Any, checked: Any) -> None:
+    def __init__(self, parsed: Namespace, checked: Any) -> None:
         self._parsed = parsed
         self._checked = checked
         self._line = Line(sys.stderr, parsed.quiet)
+        self._engine: CrawlEngine | None = None
         self._interrupt_count = 0
 
     def run(self) -> int:
@@ -108,13 +123,13 @@ class _Command:
 
         state = self._checked.engine["state"]
         is_new = state is not None and not os.path.exists(state)
-        self._engine = _live.start(self._checked, takes_pages=False, answers=False)
-        if is_new:
-            self._line.say(f"the state is in {state}{os.sep}")
         before = {number: signal.signal(number, self._interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            self._watch()
-            report = _live.finish(self._engine, self._checked)
+            self._engine = engine = _live.start(self._checked, takes_pages=False, answers=False)
+            if is_new:
+                self._line.say(f"the state is in {state}{os.sep}")
+            self._watch(engine)
+            report = _live.finish(engine, self._checked)
         except StoreError as error:
             if error.report is None:
                 raise
@@ -127,16 +142,19 @@ class _Command:
         self._report(report)
         return _CODES[report.ending]
 
-    def _watch(self) -> None:
+    def _watch(self, engine: CrawlEngine) -> None:
         from threefold.crawl._report import progress_of
 
         shown = time.monotonic()
-        while self._engine.wait(_TICK_S) is None:
+        while engine.wait(_TICK_S) is None:
             if time.monotonic() - shown >= self._line.period:
                 shown = time.monotonic()
-                self._line.show(progress_of(self._engine.progress()))
+                self._line.show(progress_of(engine.progress()))
 
     def _interrupt(self, _number: int, _frame: object) -> None:
+        if self._engine is None:
+            # Nothing has begun that must be finished.
+            raise KeyboardInterrupt
         self._interrupt_count += 1
         if self._interrupt_count >= _LAST_WARNING:
             os._exit(arguments.EXIT_INTERRUPTED)
@@ -158,7 +176,10 @@ class _Command:
             except OSError as error:
                 complain(f"the report can't be written to {path!r}: {error.strerror}")
         if not self._parsed.quiet and path != "-":
-            show(table(report))
+            if self._checked.engine["output"] == "-":
+                self._line.say(table(report))
+            else:
+                show(table(report))
         if (
             report.ending in ("stopped", "pages", "time", "bytes", "failed")
             and self._checked.engine["state"] is not None

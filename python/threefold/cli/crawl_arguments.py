@@ -220,7 +220,7 @@ def _add_results(made: Parser) -> None:
         "--output",
         default=argparse.SUPPRESS,
         metavar="FILE",
-        help="pages, or their fields: .jsonl, .csv, .sqlite, .parquet, .warc or .warc.gz",
+        help="pages, or their fields: .jsonl, .csv, .sqlite, .parquet, .warc or .warc.gz; - is standard output",
     )
     group.add_argument(
         "--fields",

@@ -254,6 +254,8 @@ def _frontier(name: str, value: object) -> str:
 
 def _output(name: str, value: object) -> str:
     path = _path(name, value)
+    if path == "-":
+        return path
     if not path.endswith(OUTPUTS):
         raise ValueError(f"{name} must end in {', '.join(OUTPUTS[:-1])} or {OUTPUTS[-1]}, not as {path!r}")
     folder = os.path.dirname(path) or "."
