@@ -10,7 +10,7 @@ from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 PLACES = {"a": "href", "area": "href", "iframe": "src", "frame": "src"}
 # Relations of `link` that lead to pages.
 RELATIONS = {"next", "prev", "previous", "first", "last", "start", "contents", "index", "up", "chapter", "section", "top",
-             "copyright", "author", "search", "help", "glossary", "alternate", "canonical", "home", "parent"}  # fmt: skip
+             "copyright", "author", "help", "glossary", "alternate", "canonical", "home", "parent"}  # fmt: skip
 REFRESH = re.compile(r"^\s*[\d.]+\s*[;,]\s*(?:url\s*=\s*)?['\"]?([^'\"]*)", re.IGNORECASE)
 
 

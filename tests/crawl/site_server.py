@@ -21,8 +21,9 @@ http {{
   types {{ text/html html htm; text/plain txt py c h; text/css css; application/javascript js; image/svg+xml svg;
            application/xml xml; image/png png; }}
   default_type application/octet-stream;
-  log_format requests escape=json '{{"host": "$host", "path": "$request_uri", "status": $status, "end": $msec,
-    "seconds": $request_time, "agent": "$http_user_agent"}}';
+  log_format requests escape=json
+    '{{"host": "$host", "path": "$request_uri", "status": $status, "end": $msec, '
+    '"seconds": $request_time, "agent": "$http_user_agent"}}';
   access_log {folder}/requests.jsonl requests;
   sendfile on; tcp_nodelay on; keepalive_requests 1000000;
   {temporaries}

@@ -39,7 +39,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def start(number: int, folder: Path, site: Site, postgres: Any, crawl: str) -> "subprocess.Popen[str]":
     """Start one worker, which calls itself by its number."""
-    place = f"postgres://postgres@localhost:{postgres.port}/postgres?crawl={crawl}"
+    place = f"postgres://postgres@localhost:{postgres.port}/postgres?crawl={crawl}&lease=3"
     mine = folder / f"worker-{number}"
     mine.mkdir()
     command = arguments(
@@ -51,7 +51,6 @@ def start(number: int, folder: Path, site: Site, postgres: Any, crawl: str) -> "
         f"--user-agent=worker{number}",
         "--per-host=4",
         "--rate=250",
-        "--lease=3",
     )
     return subprocess.Popen(command, env=environment(), stderr=subprocess.PIPE, text=True)
 

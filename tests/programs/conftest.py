@@ -1,14 +1,16 @@
 """Gives the tests of programs their certificate and, once for all, the database servers that some of them talk to."""
 
+import importlib
 import sys
 from pathlib import Path
 
 import pytest
 
-import servers
-
 FOLDER = str(Path(__file__).parent)
 sys.path[:0] = [FOLDER, str(Path(FOLDER, "apps"))]
+# Where the servers are that other tests use, too.
+sys.path.append(str(Path(FOLDER).parent))
+servers = importlib.import_module("servers")
 
 INSTALLED_BY = "scripts/develop.py --tools-only --group test --group programs"
 

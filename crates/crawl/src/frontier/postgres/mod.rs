@@ -82,7 +82,7 @@ impl PostgresFrontier {
         let file =
             settings.output.as_ref().map_or(String::new(), |output| format!("{machine}:{}", Exporter::name(output)));
         let exporter = open::export(&mut link, &file, settings).await?;
-        let leases = Leases::new(settings.lease);
+        let leases = Leases::new(address.lease.unwrap_or(settings.lease));
         let renewing = Link::new(address.config, &address.schema, &format!("{worker} lease"))?;
         Ok(Self {
             link,

@@ -2,7 +2,7 @@
 
 use std::hash::Hasher;
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use siphasher::sip::SipHasher13;
 use tokio_postgres::Config;
@@ -14,10 +14,12 @@ use crate::frontier::sqlite::value::{of_hex, of_number, to_hex};
 use crate::frontier::{FrontierError, Identity};
 use crate::sink::{Exporter, Mark};
 
-/// What is asked for with `postgres://...?crawl=NAME`; the rest of the address is Postgres's own.
+/// What is asked for with `postgres://...?crawl=NAME&lease=SECONDS`; the rest of the address is Postgres's own.
 pub(super) struct Address {
     pub(super) config: Config,
     pub(super) schema: String,
+    /// How long a host stays with a worker that is not heard of; none for the usual time.
+    pub(super) lease: Option<Duration>,
 }
 
 impl Address {
@@ -25,8 +27,10 @@ impl Address {
     pub(super) fn read(address: &str, identity: &Identity) -> Result<Self, FrontierError> {
         let unusable = FrontierError::Unusable;
         let (place, query) = address.split_once('?').unwrap_or((address, ""));
-        let (named, others): (Vec<&str>, Vec<&str>) =
-            query.split('&').filter(|part| !part.is_empty()).partition(|part| part.starts_with("crawl="));
+        let parts = query.split('&').filter(|part| !part.is_empty());
+        let (leases, parts): (Vec<&str>, Vec<&str>) = parts.partition(|part| part.starts_with("lease="));
+        let (named, others): (Vec<&str>, Vec<&str>) = parts.into_iter().partition(|part| part.starts_with("crawl="));
+        let lease = leases.last().map(|part| lease_of(&part["lease=".len()..])).transpose()?;
         let address = if others.is_empty() { place.to_owned() } else { format!("{place}?{}", others.join("&")) };
         let config = Config::from_str(&address)
             .map_err(|error| unusable(format!("{place} is no address of a Postgres: {error}")))?;
@@ -36,8 +40,14 @@ impl Address {
         if name.is_empty() || name.len() > 40 || !name.chars().all(is_plain) {
             return Err(unusable(format!("the crawl's name {name:?} is not made of 1 to 40 of a-z, 0-9 and _")));
         }
-        Ok(Self { config, schema: format!("threefold_{name}") })
+        Ok(Self { config, schema: format!("threefold_{name}"), lease })
     }
+}
+
+fn lease_of(text: &str) -> Result<Duration, FrontierError> {
+    let seconds = text.parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    let wrong = || FrontierError::Unusable(format!("a lease of {text:?} is not 1 to 86400 whole seconds"));
+    seconds.map(Duration::from_secs).ok_or_else(wrong)
 }
 
 fn name_of(identity: &Identity) -> String {
