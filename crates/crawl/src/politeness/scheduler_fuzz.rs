@@ -115,18 +115,19 @@ impl Rig {
     fn settle(&mut self) {
         (0..4).for_each(|host: u8| self.politeness.resume(&host.to_string()));
         while self.politeness.waiting() + self.politeness.in_flight() > 0 {
-            match self.next() {
-                Some(time) => self.now = time,
-                None => {
-                    assert!(!self.in_flight.is_empty(), "something waits, nothing runs, and nothing wakes it");
-                    self.finish(0, 5);
-                }
+            if let Some(time) = self.next() {
+                self.now = time;
+            } else {
+                assert!(!self.in_flight.is_empty(), "something waits, nothing runs, and nothing wakes it");
+                self.finish(0, 5);
             }
         }
     }
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn whatever_happens_everything_starts_once(events in events()) {
         let options = PolitenessOptions { per_host: 3, concurrency: 6, ..PolitenessOptions::default() };
