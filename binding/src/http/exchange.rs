@@ -56,7 +56,11 @@ impl PyExchange {
         let progress = Outcome::new(Progress { is_busy: true, ..Progress::default() });
         let theirs = Arc::clone(&progress);
         let task = runtime.spawn(async move {
-            let step = if whole { client.fetch(request).await.map(Step::Whole) } else { client.open(request).await.map(Step::Head) };
+            let step = if whole {
+                client.fetch(request).await.map(Step::Whole)
+            } else {
+                client.open(request).await.map(Step::Head)
+            };
             theirs.value().take_in(step);
             theirs.ring();
         });

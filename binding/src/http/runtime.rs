@@ -21,7 +21,8 @@ pub(super) fn handle() -> PyResult<Handle> {
             return Ok(runtime.handle().clone());
         }
     }
-    let runtime = Builder::new_multi_thread().worker_threads(THREADS).thread_name("threefold-http").enable_all().build()?;
+    let runtime =
+        Builder::new_multi_thread().worker_threads(THREADS).thread_name("threefold-http").enable_all().build()?;
     let handle = runtime.handle().clone();
     if let Some(inherited) = running.replace((process, runtime)) {
         // Its threads are not here to be ended, and its sockets are the parent's.

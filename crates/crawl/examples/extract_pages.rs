@@ -34,7 +34,10 @@ fn main() {
     let mut links = 0;
     for _ in 0..rounds {
         for (url, body) in &pages {
-            let extracted = page(&Source { body, content_type: Some("text/html"), url, agent: "threefold", media: false }, &addresses);
+            let extracted = page(
+                &Source { body, content_type: Some("text/html"), url, agent: "threefold", media: false },
+                &addresses,
+            );
             links += extracted.links.len();
         }
     }
