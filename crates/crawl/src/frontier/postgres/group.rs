@@ -1,5 +1,7 @@
 //! A group of changes: applied in one transaction, once, however often its connection breaks.
 
+use std::borrow::Cow;
+
 use hashbrown::{HashMap, HashSet};
 
 use super::link::Link;
