@@ -53,14 +53,11 @@ impl Coordinator {
             result = self.crawl(seeds) => Some(result),
             () = shared.abort.notified() => None,
         };
-        let (ending, error) = match result {
-            Some(Ok(ending)) => self.judged(ending),
-            Some(Err(error)) => (Ending::Failed, Some(error.to_string())),
-            None => (Ending::Stopped, None),
-        };
-        let (ending, error) = match timeout(LAST_FLUSH, self.keep()).await {
-            Ok(Err(failure)) if error.is_none() => (Ending::Failed, Some(failure.to_string())),
-            _ => (ending, error),
+        let kept = timeout(LAST_FLUSH, self.keep()).await;
+        let (ending, error) = match (result, kept) {
+            (Some(Err(error)), _) | (_, Ok(Err(error))) => (Ending::Failed, Some(error.to_string())),
+            (Some(Ok(ending)), _) => self.judged(ending),
+            (None, _) => (Ending::Stopped, None),
         };
         // The state is closed before the end is told, so that whoever waited for it may open it again.
         drop(self.frontier);
@@ -292,6 +289,10 @@ impl Coordinator {
                 format!("no seed was fetched: {}", refusals.join(", "))
             });
             return (Ending::NoSeed, Some(why));
+        }
+        let is_through = desk.counts.queued == 0 && desk.counts.leased == 0;
+        if matches!(ending, Ending::Pages | Ending::Bytes | Ending::Time) && is_through {
+            return (Ending::Finished, None);
         }
         (ending, None)
     }

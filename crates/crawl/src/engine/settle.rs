@@ -185,7 +185,8 @@ impl Plan {
     }
 
     fn make_items(&self, page: &Page, visit: &mut Visit) {
-        if !self.makes_items() {
+        // What has not changed has been exported before.
+        if !self.makes_items() || page.status == 304 {
             return;
         }
         if let Some(OutputFormat::Warc { gzip }) = self.output {
