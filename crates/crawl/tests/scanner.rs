@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use html5gum::{State, Token, Tokenizer};
 use proptest::prelude::*;
 use threefold_crawl::engine::ScopeKind;
-use threefold_crawl::extract::{Extracted, LinkKind, Source, charset, decode, is_html, page, robots_header, sitemap};
+use threefold_crawl::extract::{Extracted, LinkKind, Source, charset, decode, is_html, page, sitemap};
 use threefold_crawl::url::{Addresses, Fingerprints, Scope, Url};
 
 const ADDRESS: &str = "http://a.example/docs/x.html";
@@ -150,7 +150,7 @@ proptest! {
                 let extracted = page(&Source { body, content_type: Some(content_type), url: ADDRESS, agent: "", media: true }, &TABLE);
                 let _ = (charset(body, Some(content_type)), decode(body, Some(extracted.charset), None), is_html(None, body));
             }
-            let _ = (sitemap(body), robots_header(&label, &label));
+            let _ = sitemap(body);
         }
     }
 }
