@@ -78,9 +78,9 @@ impl Client {
         let mut asking = Asking { shared, request: &request, route: &route, cookie, limits, started };
         let place = route.place();
         let beginning = asking.ask(body, &place).await.map_err(|error| error.about(&request.url))?;
-        let download = Download::new(Arc::clone(shared), place, beginning, &request, limits);
+        let download = Download::new(Arc::clone(shared), place, beginning, request, limits);
         if let Some(jar) = &shared.options.jar {
-            jar.store(&request.url, &download.headers);
+            jar.store(download.url(), &download.headers);
         }
         Ok(download)
     }
@@ -171,13 +171,13 @@ impl Asking<'_> {
                 if !one.is_ready().await {
                     return Err(Failure::Unsent(body));
                 }
-                let mut watch = Watch::new(self.pace(), Instant::now(), one.bytes());
+                let mut watch = Watch::new(self.pace(), Instant::now(), one.bytes(), one.moved_bytes());
                 let (reused, address) = (one.is_used, one.address);
                 let response = one.send(build(body, false)?, &mut watch, header_bytes).await?;
                 Ok(Beginning { response, carrier: Some(one), watch, started: self.started, address, reused })
             }
             Connection::Two(mut two) => {
-                let mut watch = Watch::new(self.pace(), Instant::now(), 0);
+                let mut watch = Watch::new(self.pace(), Instant::now(), 0, 0);
                 let address = two.address;
                 let response = two.send(build(body, true)?, &mut watch, header_bytes).await?;
                 Ok(Beginning { response, carrier: None, watch, started: self.started, address, reused: true })
