@@ -121,6 +121,23 @@ pub struct Visit {
     pub links: Vec<NewEntry>,
     /// What was made of it.
     pub items: Vec<Item>,
+    /// Its records for a web archive, as `sink::archive_page` gives them; empty where none is written.
+    pub archived: Vec<u8>,
+}
+
+impl Visit {
+    /// A visit that changes nothing but the entry's state.
+    pub fn new(entry: EntryId, state: EntryState) -> Self {
+        Self {
+            entry,
+            state,
+            final_url: None,
+            validators: Validators::default(),
+            links: Vec::new(),
+            items: Vec::new(),
+            archived: Vec::new(),
+        }
+    }
 }
 
 /// How many entries the frontier has in each state.

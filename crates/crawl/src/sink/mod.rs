@@ -1,7 +1,18 @@
 //! Where pages and items go: the port to a program, and files.
 
+mod csv;
+mod export;
+mod row;
+mod table;
+mod warc;
+
 use std::future::Future;
 use std::pin::Pin;
+
+pub use export::OutputFormat;
+pub(crate) use export::{Exporter, Mark};
+pub use row::page_row;
+pub use warc::archive_page;
 
 use crate::entry::{EntryId, Item, NewEntry};
 use crate::page::Page;

@@ -13,6 +13,7 @@ mod shape;
 mod traps;
 
 pub use ::url::Url;
+pub(crate) use addresses::Hashed;
 pub use addresses::{Addresses, Base, Target};
 pub use canonical::canonical;
 pub use fingerprint::{Fingerprint, Fingerprints};

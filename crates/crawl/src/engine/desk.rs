@@ -1,0 +1,347 @@
+//! What the fetches and the coordinator share: which jobs wait, which visits are to be recorded, what was counted. All of it
+//! is plain data under one lock that is never held across a wait.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::engine::job::{Job, PageJob};
+use crate::engine::plan::Plan;
+use crate::engine::redirects::Ways;
+use crate::engine::report::Ending;
+use crate::engine::tally::{Count, Tally};
+use crate::entry::{Counts, Entry, EntryId, EntryState, NewEntry, Visit};
+use crate::politeness::{self, Outcome, OutcomeKind, Politeness, Ticket};
+use crate::refusal::Refusal;
+use crate::robots::{Asked, RobotsCache};
+use crate::url::{Traps, host_key};
+
+/// What a fetch gets when it asks for its next job.
+pub(crate) enum Given {
+    /// A job, to be ended with [`Desk::finish`].
+    Job(Ticket, Job),
+    /// Nothing for now.
+    Nothing,
+    /// The crawl is over.
+    End,
+}
+
+/// How far the crawl is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Jobs start.
+    Running,
+    /// Nothing starts any more; what is in flight ends.
+    Ending(Ending),
+    /// All is over.
+    Over,
+}
+
+/// The shared state.
+pub(crate) struct Desk {
+    pub(crate) phase: Phase,
+    pub(crate) politeness: Politeness<Job>,
+    pub(crate) traps: Traps,
+    pub(crate) tally: Tally,
+    pub(crate) counts: Counts,
+    /// Visits that wait to be recorded.
+    pub(crate) visits: Vec<Visit>,
+    /// How redirects led to addresses that wait.
+    pub(crate) ways: Ways,
+    /// Addresses to add: of sitemaps that robots.txt names.
+    pub(crate) additions: Vec<NewEntry>,
+    /// Delivered pages without an answer yet, with what their entries become by it.
+    pub(crate) open: HashMap<EntryId, EntryState>,
+    /// Entries that were taken from the frontier and not recorded yet.
+    pub(crate) taken: usize,
+    /// The earliest time at which politeness may let something start, where nothing could.
+    pub(crate) wake_at: Option<Instant>,
+    /// Entries that are to be tried again later, with their depths.
+    pub(crate) retrying: HashMap<EntryId, u32>,
+    /// When a robots.txt that could not be had may be asked for again, by origin.
+    pub(crate) robots_due: Vec<(SystemTime, String)>,
+    /// True where the frontier's last answer was that it has nothing more for now.
+    pub(crate) is_dry: bool,
+    /// Hosts with jobs, and what they have had.
+    hosts: HashMap<String, HostUse>,
+    robots: Option<RobotsCache>,
+    pages_in_flight: u64,
+    /// Origins whose sitemaps were added.
+    mapped: HashSet<String>,
+    low_water: usize,
+    /// Visits that are worth a transaction.
+    batch: usize,
+}
+
+#[derive(Default)]
+struct HostUse {
+    waiting: usize,
+    pages: u64,
+    in_flight: u64,
+}
+
+impl Desk {
+    pub(crate) fn new(
+        politeness: Politeness<Job>,
+        robots: Option<RobotsCache>,
+        traps: Traps,
+        low_water: usize,
+    ) -> Self {
+        Self {
+            phase: Phase::Running,
+            politeness,
+            traps,
+            tally: Tally::default(),
+            counts: Counts::default(),
+            visits: Vec::new(),
+            ways: Ways::default(),
+            additions: Vec::new(),
+            open: HashMap::new(),
+            taken: 0,
+            wake_at: None,
+            retrying: HashMap::new(),
+            robots_due: Vec::new(),
+            is_dry: false,
+            hosts: HashMap::new(),
+            robots,
+            pages_in_flight: 0,
+            mapped: HashSet::new(),
+            low_water,
+            batch: 64,
+        }
+    }
+
+    /// Takes an entry that the frontier handed out.
+    pub(crate) fn admit(&mut self, entry: Entry, now: SystemTime) {
+        self.taken += 1;
+        self.retrying.remove(&entry.id);
+        let way = self.ways.take(entry.fingerprint);
+        self.put(Box::new(PageJob { entry, way, is_again: false }), now);
+    }
+
+    /// Lets a job wait for its turn at its host.
+    pub(crate) fn put(&mut self, job: Box<PageJob>, now: SystemTime) {
+        let host = host_key(job.url()).into_owned();
+        self.ask_robots(&host, now);
+        let is_urgent = job.is_again;
+        self.hosts.entry(host.clone()).or_default().waiting += 1;
+        if is_urgent && self.robots_known(&host, now) {
+            self.politeness.push_urgent(&host, Job::Page(job));
+        } else {
+            self.politeness.push(&host, Job::Page(job));
+        }
+    }
+
+    /// Gives the next job that may start.
+    pub(crate) fn next(&mut self, plan: &Plan, now: Instant) -> Given {
+        match self.phase {
+            Phase::Over => return Given::End,
+            Phase::Ending(_) => return Given::Nothing,
+            Phase::Running => {}
+        }
+        while self.has_budget(plan) {
+            match self.politeness.next(now) {
+                politeness::Next::Idle => return Given::Nothing,
+                politeness::Next::WaitUntil(time) => {
+                    self.wake_at = Some(self.wake_at.map_or(time, |earlier| earlier.min(time)));
+                    return Given::Nothing;
+                }
+                politeness::Next::Start(ticket, Job::Page(job)) => {
+                    if let Some((ticket, job)) = self.start(plan, ticket, job, now) {
+                        return Given::Job(ticket, Job::Page(job));
+                    }
+                }
+                politeness::Next::Start(ticket, job) => return Given::Job(ticket, job),
+            }
+        }
+        Given::Nothing
+    }
+
+    /// True while neither pages nor bytes are used up; what is in flight counts as a page until it turns out to be none.
+    fn has_budget(&self, plan: &Plan) -> bool {
+        plan.options.pages.is_none_or(|limit| self.tally.pages + self.pages_in_flight < limit)
+            && plan.options.bytes.is_none_or(|limit| self.tally.bytes < limit)
+    }
+
+    /// Asks what can be asked only when a page's turn has come; none where it is not to be fetched, or not yet.
+    fn start(
+        &mut self,
+        plan: &Plan,
+        ticket: Ticket,
+        job: Box<PageJob>,
+        now: Instant,
+    ) -> Option<(Ticket, Box<PageJob>)> {
+        let host = host_key(job.url()).into_owned();
+        if let Some(host) = self.hosts.get_mut(&host) {
+            host.waiting = host.waiting.saturating_sub(1);
+        }
+        let refusal = match self.robots_refusal(&host, job.url()) {
+            Ok(None) => self.other_refusal(plan, &job),
+            Ok(refusal) => refusal,
+            Err(()) => {
+                self.politeness.finished(ticket, Outcome { latency: None, kind: OutcomeKind::Dropped }, now);
+                self.put(job, SystemTime::now());
+                return None;
+            }
+        };
+        if let Some(refusal) = refusal {
+            self.politeness.finished(ticket, Outcome { latency: None, kind: OutcomeKind::Dropped }, now);
+            self.tally.refusals.count(refusal);
+            self.record(Visit::new(job.entry.id, EntryState::Refused(refusal)));
+            return None;
+        }
+        self.pages_in_flight += 1;
+        if plan.options.pages_per_host.is_some() {
+            self.hosts.entry(host_key(job.url()).into_owned()).or_default().in_flight += 1;
+        }
+        Some((ticket, job))
+    }
+
+    fn other_refusal(&mut self, plan: &Plan, job: &PageJob) -> Option<Refusal> {
+        if let (Some(limit), Some(host)) = (plan.options.pages_per_host, self.hosts.get(&*host_key(job.url()))) {
+            if host.pages + host.in_flight >= limit {
+                return Some(Refusal::HostBudget);
+            }
+        }
+        if job.is_first() { self.traps.enter(job.url()).err() } else { None }
+    }
+
+    /// Takes back a job that [`Desk::next`] gave.
+    pub(crate) fn finish(&mut self, ticket: Ticket, outcome: Outcome, now: Instant) {
+        self.politeness.finished(ticket, outcome, now);
+    }
+
+    /// Counts what a page's request gave.
+    pub(crate) fn count(&mut self, plan: &Plan, url: &str, count: Count) {
+        self.pages_in_flight -= 1;
+        if plan.options.pages_per_host.is_some() {
+            if let Some(host) = self.hosts.get_mut(&*host_key(url)) {
+                host.in_flight = host.in_flight.saturating_sub(1);
+                host.pages += u64::from(count.is_page);
+            }
+        }
+        self.tally.add(count);
+    }
+
+    /// Has a visit recorded; the entry is through.
+    pub(crate) fn record(&mut self, visit: Visit) {
+        self.taken -= 1;
+        self.visits.push(visit);
+    }
+
+    /// True where the coordinator has something to do at once.
+    pub(crate) fn wants_coordinator(&self) -> bool {
+        self.visits.len() >= self.batch
+            || !self.additions.is_empty()
+            || self.taken == 0
+            || (self.is_low() && (!self.is_dry || self.visits.iter().any(|visit| !visit.links.is_empty())))
+    }
+
+    /// True where more entries should be taken from the frontier.
+    pub(crate) fn is_low(&self) -> bool {
+        self.politeness.waiting() < self.low_water
+    }
+
+    /// The hosts with so many waiting jobs.
+    pub(crate) fn full_hosts(&self, per_host: usize) -> Vec<String> {
+        let full = self.hosts.iter().filter(|(_, host)| host.waiting >= per_host);
+        full.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Takes out all entries that have not started.
+    pub(crate) fn clear(&mut self) -> Vec<EntryId> {
+        let mut entries = Vec::new();
+        for host in self.hosts.keys() {
+            for job in self.politeness.drain(host) {
+                if let Job::Page(job) = job {
+                    entries.push(job.entry.id);
+                }
+            }
+        }
+        self.taken -= entries.len();
+        entries
+    }
+}
+
+/// robots.txt.
+impl Desk {
+    /// Sees to it that the host's rules are known or asked for.
+    fn ask_robots(&mut self, host: &str, now: SystemTime) {
+        let Some(robots) = &mut self.robots else { return };
+        match robots.ask(host, now) {
+            Asked::Known(_) | Asked::Wait => {}
+            Asked::Fetch(address) => {
+                self.politeness.pause(host);
+                self.politeness.push_urgent(host, Job::Robots { origin: host.to_owned(), address });
+            }
+            Asked::WaitUntil(time) => {
+                self.politeness.pause(host);
+                if !self.robots_due.iter().any(|(_, origin)| origin == host) {
+                    self.robots_due.push((time, host.to_owned()));
+                }
+            }
+        }
+    }
+
+    fn robots_known(&mut self, host: &str, now: SystemTime) -> bool {
+        self.robots.as_mut().is_none_or(|robots| matches!(robots.ask(host, now), Asked::Known(_)))
+    }
+
+    /// What the rules say; an error where they are not known (any more).
+    fn robots_refusal(&mut self, host: &str, url: &str) -> Result<Option<Refusal>, ()> {
+        let Some(robots) = &mut self.robots else { return Ok(None) };
+        let Asked::Known(policy) = robots.ask(host, SystemTime::now()) else { return Err(()) };
+        let path = url.get(host.len()..).unwrap_or("/");
+        if policy.verdict(path).allowed {
+            return Ok(None);
+        }
+        Ok(Some(if policy.is_unreachable() { Refusal::RobotsUnreachable } else { Refusal::Robots }))
+    }
+
+    /// Takes what the request for a robots.txt gave.
+    pub(crate) fn robots_answered(
+        &mut self,
+        plan: &Plan,
+        origin: &str,
+        answer: crate::robots::Answer<'_>,
+        now: SystemTime,
+    ) {
+        use crate::robots::Answered;
+        let Some(robots) = &mut self.robots else { return };
+        match robots.answer(origin, answer, now) {
+            Answered::Known(policy) => {
+                if let Some(delay) = policy.delay() {
+                    self.politeness.set_delay(origin, delay.delay);
+                }
+                if plan.options.sitemaps && plan.seed_hosts.contains(origin) && self.mapped.insert(origin.to_owned()) {
+                    let named: Vec<&str> = policy.sitemaps().collect();
+                    self.additions.extend(plan.sitemap_entries(origin, &named));
+                }
+                self.politeness.resume(origin);
+            }
+            Answered::Follow(address) => {
+                let host = host_key(&address).into_owned();
+                self.politeness.push_urgent(&host, Job::Robots { origin: origin.to_owned(), address });
+            }
+            Answered::Again(time) => self.robots_due.push((time, origin.to_owned())),
+        }
+    }
+
+    /// Asks again for what may be asked for again by now.
+    pub(crate) fn ask_due_robots(&mut self, now: SystemTime) {
+        if self.robots_due.iter().all(|(time, _)| *time > now) {
+            return;
+        }
+        let (due, later): (Vec<_>, Vec<_>) = self.robots_due.drain(..).partition(|(time, _)| *time <= now);
+        self.robots_due = later;
+        for (_, origin) in due {
+            self.ask_robots(&origin, now);
+        }
+    }
+
+    /// How long until something may start that could not: a request to a host, a robots.txt.
+    pub(crate) fn idle_time(&self, now: SystemTime) -> Option<Duration> {
+        let robots = self.robots_due.iter().map(|(time, _)| time.duration_since(now).unwrap_or_default()).min();
+        let start = self.wake_at.map(|time| time.saturating_duration_since(Instant::now()));
+        robots.into_iter().chain(start).min()
+    }
+}
