@@ -13,9 +13,9 @@ from typing import Any
 from threefold._threefold import CrawlEngine, Page
 from threefold.asyncio import EventLoop
 from threefold.crawl import _watch
-from threefold.crawl._outcomes import Ledger, Maker, Outcome
+from threefold.crawl._outcomes import Ledger, Maker, Outcome, Pace
 
-# Pages that a task takes at once; those that it has are not at another task's disposal.
+# Pages that a task takes at once, at most.
 TAKEN = 16
 
 # How often somebody looks what the tasks are at; seconds.
@@ -89,7 +89,9 @@ class Tasks:
         slot = _watch.Slot()
         self._slots.append(slot)
         takes_generator = inspect.isasyncgenfunction(inspect.unwrap(self._parse))
-        while (pages := await self._engine.take_async(TAKEN)) is not None:
+        pace = Pace(TAKEN)
+        while (pages := await self._engine.take_async(pace.count)) is not None:
+            begun = time.monotonic()
             outcomes: list[Outcome | None] = []
             for page in pages:
                 maker = Maker()
@@ -102,6 +104,7 @@ class Tasks:
                     outcomes.append(maker.outcome())
             slot.end()
             self._ledger.answer(pages, outcomes)
+            pace.learn(time.monotonic() - begun, len(pages))
             # Where pages come faster than they are parsed, no wait above lets the others run.
             await asyncio.sleep(0)
 
