@@ -15,7 +15,7 @@ OUTPUTS = (".jsonl", ".csv", ".sqlite", ".parquet", ".warc", ".warc.gz")
 POSTGRES = ("postgres://", "postgresql://")
 
 # What may be waiting for a program before fetching waits for it, in bytes.
-BUFFER_BYTES = 64 << 20
+BUFFER_BYTES = 32 << 20
 
 
 class Options(TypedDict, total=False):
