@@ -16,6 +16,7 @@ mod event;
 mod event_loop;
 mod ffi;
 mod guard;
+mod http;
 mod interrupt;
 mod kept;
 mod kind;
@@ -62,6 +63,7 @@ fn _threefold(module: &Bound<'_, PyModule>) -> PyResult<()> {
     shared::register(module)?;
     pool::register(module)?;
     simple_queue::register(module)?;
+    http::register(module)?;
     waker::register(module)?;
     trace::register(module)?;
     crawl::register(module)?;

@@ -105,10 +105,13 @@ fn oracle(html: &str) -> (Vec<String>, Option<String>) {
 /// Pieces of markup, parted by `¦`.
 const NAMES: &str =
     "a¦A¦area¦base¦link¦iframe¦frame¦title¦script¦style¦textarea¦xmp¦noembed¦noframes¦noscript¦p¦b:c¦plaintext¦scripts";
-const ATTRIBUTES: &str = "href¦HREF¦src¦rel=next¦href=q¦src='f'¦href=\"x\"¦title='>'¦alt=\"<a href=no>\"¦=href¦x=y=z¦href=x/¦data-href=\"n\"";
+const ATTRIBUTES: &str = "href¦HREF¦src¦rel=next¦href=q¦src='f'¦href=\"x\"¦title='>'¦alt=\"<a href=no>\"¦=href¦x=y=z¦href=x/¦data-href=\"n\"¦=\"q¦=''¦\"h'";
 const ENDS: &str = ">¦ >¦/>¦¦ ¦\n>";
 const PIECES: &str = "<!--¦-->¦--!>¦<!-->¦<!--->¦<!--->-->¦<!DOCTYPE html PUBLIC \">\">¦<!¦<?php¦</¦</>¦</ a>¦<![CDATA[¦]]>¦--¦-¦!¦?¦<¦>¦/¦/>\
     ¦=¦'¦\"¦ ¦\n¦\t¦\r\n¦\x0c¦\0¦&¦&amp;¦&ampx¦&amp=¦&#65;¦&#x26¦&notit;¦&not=¦&eacute¦x¦a¦é¦<script¦</script¦<!--<script>";
+
+const SCRIPT: &str = "<!--¦<!-- ¦-->¦ --¦<script>¦<SCRIPT ¦<script/¦<script¦</script>¦</Script ¦</script/x='>'>¦</script¦-¦>¦<¦!¦/¦x¦<a href=s>";
+const SIGNS: &str = "<¦<¦<a¦ href=¦'¦\"¦>¦=¦/¦!¦-¦ ¦\n¦x¦?¦&";
 
 fn one_of(pieces: &'static str) -> impl Strategy<Value = &'static str> {
     prop::sample::select(pieces.split('¦').collect::<Vec<_>>())
@@ -122,7 +125,11 @@ fn soup() -> impl Strategy<Value = String> {
         2 => (one_of("'¦\"¦"), "[a-z0-9&;=#./?]{0,8}").prop_map(|(quote, value)| format!("<a href={quote}{value}{quote}>")),
         6 => one_of(PIECES).prop_map(str::to_owned),
     ];
-    prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat())
+    prop_oneof![
+        4 => prop::collection::vec(piece, 0..14).prop_map(|pieces| pieces.concat()),
+        2 => prop::collection::vec(one_of(SCRIPT), 0..9).prop_map(|pieces| format!("<script>{}</script><a href=end>", pieces.concat())),
+        2 => prop::collection::vec(one_of(SIGNS), 0..30).prop_map(|pieces| format!("<a href=1>{}<a href=2>", pieces.concat())),
+    ]
 }
 
 proptest! {

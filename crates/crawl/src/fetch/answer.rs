@@ -64,6 +64,8 @@ impl From<Vec<(String, Bytes)>> for Headers {
 pub struct Answer {
     /// The status.
     pub status: u16,
+    /// The status in words, where the server has its own.
+    pub reason: Option<String>,
     /// The version of HTTP.
     pub version: Version,
     /// The headers.

@@ -171,13 +171,13 @@ impl Asking<'_> {
                 if !one.is_ready().await {
                     return Err(Failure::Unsent(body));
                 }
-                let mut watch = Watch::new(self.pace(), Instant::now(), one.bytes());
+                let mut watch = Watch::new(self.pace(), Instant::now(), one.bytes(), one.moved_bytes());
                 let (reused, address) = (one.is_used, one.address);
                 let response = one.send(build(body, false)?, &mut watch, header_bytes).await?;
                 Ok(Beginning { response, carrier: Some(one), watch, started: self.started, address, reused })
             }
             Connection::Two(mut two) => {
-                let mut watch = Watch::new(self.pace(), Instant::now(), 0);
+                let mut watch = Watch::new(self.pace(), Instant::now(), 0, 0);
                 let address = two.address;
                 let response = two.send(build(body, true)?, &mut watch, header_bytes).await?;
                 Ok(Beginning { response, carrier: None, watch, started: self.started, address, reused: true })

@@ -7,7 +7,6 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
 use http::{Request as Message, Response};
@@ -18,7 +17,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use super::error::{ErrorKind, FetchError, chain};
 use super::request::RequestBody;
 use super::watch::{Expired, Watch};
-use super::wire::{Metered, Wire};
+use super::wire::{Meter, Metered, Wire};
 
 /// A connection that may take a request.
 #[derive(Debug)]
@@ -33,7 +32,7 @@ pub(super) struct Http1 {
     sender: http1::SendRequest<RequestBody>,
     driver: http1::Connection<TokioIo<Metered>, RequestBody>,
     is_over: bool,
-    read: Arc<AtomicU64>,
+    meter: Arc<Meter>,
     pub(super) address: SocketAddr,
     /// True once it has carried a request.
     pub(super) is_used: bool,
@@ -61,8 +60,8 @@ pub(super) enum Failure {
 
 impl Http1 {
     pub(super) async fn new(wire: Wire, address: SocketAddr, buffer_bytes: usize) -> Result<Self, FetchError> {
-        let read = Arc::new(AtomicU64::new(0));
-        let metered = Metered { wire, read: Arc::clone(&read) };
+        let meter = Arc::new(Meter::default());
+        let metered = Metered { wire, meter: Arc::clone(&meter) };
         let (sender, driver) = http1::Builder::new()
             .read_buf_exact_size(Some(buffer_bytes))
             .title_case_headers(true)
@@ -72,12 +71,17 @@ impl Http1 {
             .handshake(TokioIo::new(metered))
             .await
             .map_err(|error| describe(&error, buffer_bytes))?;
-        Ok(Self { sender, driver, is_over: false, read, address, is_used: false })
+        Ok(Self { sender, driver, is_over: false, meter, address, is_used: false })
+    }
+
+    /// Bytes that have gone over it in both directions.
+    pub(super) fn moved_bytes(&self) -> u64 {
+        self.meter.moved_bytes()
     }
 
     /// Bytes that have come over it in all.
     pub(super) fn bytes(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
+        self.meter.read_bytes()
     }
 
     /// Whether it can take a request now; notices that the server has closed it.
@@ -114,7 +118,7 @@ impl Http1 {
                 return Poll::Ready(Ok(output));
             }
             let bytes = self.bytes();
-            watch.poll(context, bytes, bytes > begun_at).map(Err)
+            watch.poll(context, bytes, self.meter.moved_bytes(), bytes > begun_at).map(Err)
         })
         .await
     }
@@ -145,13 +149,12 @@ impl Http1 {
 
 impl Http2 {
     pub(super) async fn new(wire: Wire, address: SocketAddr, header_bytes: usize) -> Result<Self, FetchError> {
-        let read = Arc::new(AtomicU64::new(0));
         let (sender, driver) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .initial_stream_window_size(1 << 20)
             .initial_connection_window_size(4 << 20)
             .max_header_list_size(u32::try_from(header_bytes).unwrap_or(u32::MAX))
-            .handshake(TokioIo::new(Metered { wire, read }))
+            .handshake(TokioIo::new(wire))
             .await
             .map_err(|error| describe(&error, header_bytes))?;
         // It ends when the last sender is gone; its error is told to the requests.
@@ -192,7 +195,7 @@ pub(super) async fn watched<F: Future>(watch: &mut Watch, bytes: u64, wanted: F)
     let mut wanted = pin!(wanted);
     poll_fn(|context| match wanted.as_mut().poll(context) {
         Poll::Ready(output) => Poll::Ready(Ok(output)),
-        Poll::Pending => watch.poll(context, bytes, bytes > 0).map(Err),
+        Poll::Pending => watch.poll(context, bytes, bytes, bytes > 0).map(Err),
     })
     .await
 }

@@ -141,9 +141,11 @@ impl Dialler {
         limit: Option<Duration>,
     ) -> Result<(Wire, SocketAddr), FetchError> {
         // The proxy was named by the user: it may be anywhere.
-        let addresses = self.resolver.find(&proxy.host, proxy.port, Admission::All).await?;
-        let (mut wire, address) =
-            connect(&format!("the proxy {}:{}", proxy.host, proxy.port), &addresses, limit).await?;
+        let name = format!("the proxy {}:{}", proxy.host, proxy.port);
+        let found = self.resolver.find(&proxy.host, proxy.port, Admission::All).await;
+        let addresses =
+            found.map_err(|error| FetchError::new(ErrorKind::Connect, format!("no connection to {name}: {error}")))?;
+        let (mut wire, address) = connect(&name, &addresses, limit).await?;
         if proxy.kind == ProxyKind::Https {
             (wire, _) = self.tls.shake_hands(options, wire, &proxy.host, true).await?;
         }

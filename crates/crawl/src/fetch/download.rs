@@ -10,6 +10,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, Method, Response, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use hyper::ext::ReasonPhrase;
 use tokio::time::Instant;
 use url::Url;
 
@@ -36,6 +37,8 @@ pub(super) struct Beginning {
 pub struct Download {
     /// The status.
     pub status: u16,
+    /// The status in words, where the server has its own.
+    pub reason: Option<String>,
     /// The version of HTTP.
     pub version: Version,
     /// The headers.
@@ -87,6 +90,10 @@ impl Download {
         let decoder = if request.decode && has_body { decoder(&parts.headers, bounds) } else { None };
         Self {
             status: parts.status.as_u16(),
+            reason: parts
+                .extensions
+                .get::<ReasonPhrase>()
+                .map(|own| String::from_utf8_lossy(own.as_bytes()).into_owned()),
             version: parts.version,
             headers: Headers::from(&parts.headers),
             first_byte: started.elapsed(),
@@ -118,7 +125,11 @@ impl Download {
     /// # Errors
     /// The rest does not come, or is not what it should be.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
-        self.watch.restart(self.seen_bytes());
+        let (bytes, moved) = match &self.carrier {
+            Some(carrier) => (carrier.bytes(), carrier.moved_bytes()),
+            None => (self.wire_bytes, self.wire_bytes),
+        };
+        self.watch.restart(bytes, moved);
         loop {
             let Some(piece) = self.piece().await? else {
                 let rest = self.decoder.as_mut().map(Decoder::take).unwrap_or_default();
@@ -155,6 +166,7 @@ impl Download {
         let decoded = self.decoder.as_mut().map(|decoder| Bytes::from(decoder.take()));
         let answer = Answer {
             status: self.status,
+            reason: self.reason.take(),
             version: self.version,
             body: decoded.unwrap_or_else(|| body.whole(self.shared.options.header_bytes)),
             wire_bytes: self.wire_bytes,
@@ -171,10 +183,6 @@ impl Download {
                 Err(error)
             }
         }
-    }
-
-    fn seen_bytes(&self) -> u64 {
-        self.carrier.as_ref().map_or(self.wire_bytes, |carrier| carrier.bytes())
     }
 
     /// The next bytes as they come; they have gone through the decoder where there is one.

@@ -33,7 +33,7 @@ pub(super) struct Pace {
 pub(super) struct Watch {
     pace: Pace,
     timer: Option<Pin<Box<Sleep>>>,
-    /// When bytes came last, and how many had come in all.
+    /// When bytes went over the connection last, and how many had in all: who sends a long body is not kept waiting.
     last: (Instant, u64),
     /// Since when the window runs, how many had come then, and whether the answer had begun.
     opened: (Instant, u64, bool),
@@ -41,23 +41,23 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Watches from now on.
-    pub(super) fn new(pace: Pace, now: Instant, bytes: u64) -> Self {
-        Self { pace, timer: None, last: (now, bytes), opened: (now, bytes, false) }
+    pub(super) fn new(pace: Pace, now: Instant, bytes: u64, moved: u64) -> Self {
+        Self { pace, timer: None, last: (now, moved), opened: (now, bytes, false) }
     }
 
     /// Starts counting afresh, in the middle of an answer: the time that passed was not spent on waiting for bytes.
-    pub(super) fn restart(&mut self, bytes: u64) {
+    pub(super) fn restart(&mut self, bytes: u64, moved: u64) {
         if self.pace.read.is_some() || self.pace.window_bytes > 0 {
             let now = Instant::now();
-            self.last = (now, bytes);
+            self.last = (now, moved);
             self.opened = (now, bytes, true);
         }
     }
 
-    /// Looks at the clock if it is time to; `bytes` have come in all, `has_begun` once the first byte of the answer is there.
-    pub(super) fn poll(&mut self, context: &mut Context<'_>, bytes: u64, has_begun: bool) -> Poll<Expired> {
-        if self.pace.read.is_some() && bytes != self.last.1 {
-            self.last = (Instant::now(), bytes);
+    /// Looks at the clock if it is time to; `bytes` have come and `moved` have gone either way in all, `has_begun` once the first byte of the answer is there.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, bytes: u64, moved: u64, has_begun: bool) -> Poll<Expired> {
+        if self.pace.read.is_some() && moved != self.last.1 {
+            self.last = (Instant::now(), moved);
         }
         loop {
             if self.timer.is_none() {
@@ -120,7 +120,7 @@ mod tests {
             window_bytes: 1000,
             window: 10 * SECOND,
         };
-        Watch::new(pace, now, 0)
+        Watch::new(pace, now, 0, 0)
     }
 
     #[tokio::test]
@@ -150,5 +150,15 @@ mod tests {
             assert_eq!(watch.judge(now + window * 10 * SECOND, u64::from(window) * 1000, true), None);
         }
         assert_eq!(watch.judge(now + 60 * SECOND, 60_000, true), Some(Expired::Total(60 * SECOND)));
+    }
+
+    #[tokio::test]
+    async fn a_long_body_on_its_way_to_the_server_is_no_silence() {
+        let now = Instant::now();
+        let mut watch = watch(now);
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        watch.last.0 = now.checked_sub(19 * SECOND).unwrap_or(now);
+        assert!(watch.poll(&mut context, 0, 1000, false).is_pending());
+        assert!(watch.last.0 >= now, "the pause began again with the bytes that went");
     }
 }

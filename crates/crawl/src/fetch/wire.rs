@@ -18,11 +18,35 @@ pub(super) enum Wire {
     Tls(Box<TlsStream<Wire>>),
 }
 
-/// Counts what it reads.
+/// How many bytes have gone over a connection. One task writes and reads it: the order with other memory doesn't matter.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    read: AtomicU64,
+    written: AtomicU64,
+}
+
+impl Meter {
+    pub(super) fn read_bytes(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// In both directions.
+    pub(super) fn moved_bytes(&self) -> u64 {
+        self.read_bytes() + self.written.load(Ordering::Relaxed)
+    }
+}
+
+fn add(counter: &AtomicU64, count: usize) {
+    if count > 0 {
+        counter.store(counter.load(Ordering::Relaxed) + count as u64, Ordering::Relaxed);
+    }
+}
+
+/// Counts what goes over it.
 #[derive(Debug)]
 pub(super) struct Metered {
     pub(super) wire: Wire,
-    pub(super) read: Arc<AtomicU64>,
+    pub(super) meter: Arc<Meter>,
 }
 
 impl AsyncRead for Wire {
@@ -77,18 +101,18 @@ impl AsyncRead for Metered {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let result = Pin::new(&mut this.wire).poll_read(context, buffer);
-        let count = (buffer.filled().len() - before) as u64;
-        if count > 0 {
-            // One task writes and reads it: the order with other memory doesn't matter.
-            this.read.store(this.read.load(Ordering::Relaxed) + count, Ordering::Relaxed);
-        }
+        add(&this.meter.read, buffer.filled().len() - before);
         result
     }
 }
 
 impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.wire).poll_write(context, bytes)
+        let result = Pin::new(&mut self.wire).poll_write(context, bytes);
+        if let Poll::Ready(Ok(count)) = &result {
+            add(&self.meter.written, *count);
+        }
+        result
     }
 
     fn poll_write_vectored(
@@ -96,7 +120,11 @@ impl AsyncWrite for Metered {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.wire).poll_write_vectored(context, slices)
+        let result = Pin::new(&mut self.wire).poll_write_vectored(context, slices);
+        if let Poll::Ready(Ok(count)) = &result {
+            add(&self.meter.written, *count);
+        }
+        result
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -98,6 +98,18 @@ impl AnyFrontier {
         }
     }
 
+    /// Ends the use of the frontier: what was recorded is kept, and leased hosts are given back for others to go on with.
+    ///
+    /// # Errors
+    /// See [`FrontierError`].
+    pub async fn close(mut self) -> Result<(), FrontierError> {
+        self.flush().await?;
+        match self.0 {
+            Inner::Local(_) => Ok(()),
+            Inner::Postgres(frontier) => frontier.close().await,
+        }
+    }
+
     /// What any thread may ask whether an address is known.
     pub fn known_filter(&self) -> Arc<KnownFilter> {
         match &self.0 {

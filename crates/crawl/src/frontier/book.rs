@@ -86,6 +86,14 @@ pub(super) enum Out {
     Delivered { host: usize },
 }
 
+impl Out {
+    pub(super) fn host(&self) -> usize {
+        match self {
+            Self::Visiting { host, .. } | Self::Delivered { host } => *host,
+        }
+    }
+}
+
 /// What one call has taken so far.
 #[derive(Default)]
 pub(super) struct Taking {
@@ -175,9 +183,9 @@ impl Book {
         self.held += 1;
         let queue = &mut self.hosts[host];
         if at_front {
-            queue.push_front(entry)
+            queue.push_front(entry);
         } else {
-            queue.push(entry)
+            queue.push(entry);
         }
         self.stand(host);
     }
@@ -290,6 +298,24 @@ impl Book {
     /// Marks an entry as delivered: it stays handed out until the program has answered.
     pub(super) fn deliver(&mut self, id: u64, host: usize) {
         self.out.insert(id, Out::Delivered { host });
+    }
+
+    /// Forgets all entries of a host: somebody else has it now.
+    pub(super) fn forget(&mut self, host: usize) {
+        let queue = &mut self.hosts[host];
+        self.held -= queue.len();
+        *queue = HostQueue::new(Arc::clone(&queue.key));
+        self.out.retain(|_, out| out.host() != host);
+    }
+
+    /// How many entries of a host are queued in memory.
+    pub(super) fn held_of(&self, host: usize) -> usize {
+        self.hosts[host].len()
+    }
+
+    /// What is handed out: the entries and their hosts.
+    pub(super) fn out(&self) -> impl Iterator<Item = (u64, usize)> {
+        self.out.iter().map(|(id, out)| (*id, out.host()))
     }
 
     /// Queues an entry again that was taken and not tried; false where it is not being visited.

@@ -136,39 +136,46 @@ impl LocalFrontier {
         answer.await
     }
 
-    /// Those addresses that memory can't tell.
-    fn unsettled(&self, addresses: impl Iterator<Item = Fingerprint>) -> Vec<Fingerprint> {
-        if self.seen.is_exact() {
-            return Vec::new();
-        }
-        addresses.filter(|fingerprint| self.seen.look(*fingerprint) == Known::Perhaps).collect()
-    }
-
-    /// Asks the store for addresses, and returns those that are new for certain.
-    async fn settle(&mut self, open: Vec<Fingerprint>) -> Result<HashSet<Fingerprint>, FrontierError> {
-        let mut new = HashSet::new();
-        if open.is_empty() {
-            return Ok(new);
-        }
-        let asked = open.clone();
-        let known = self.ask(move |database| database.know(&asked)).await?.unwrap_or_default();
-        for (fingerprint, is_known) in open.into_iter().zip(known) {
-            if is_known {
-                self.seen.insert(fingerprint);
-            } else {
-                new.insert(fingerprint);
+    /// What memory knows of the addresses of a call: those that are known, and those that the store must be asked for.
+    fn look(&self, addresses: impl Iterator<Item = Fingerprint>) -> (HashSet<Fingerprint>, Vec<Fingerprint>) {
+        let (mut known, mut open) = (HashSet::new(), Vec::new());
+        if !self.seen.is_exact() {
+            for fingerprint in addresses {
+                match self.seen.look(fingerprint) {
+                    Known::Yes => drop(known.insert(fingerprint)),
+                    Known::No => {}
+                    Known::Perhaps => open.push(fingerprint),
+                }
             }
         }
-        Ok(new)
+        (known, open)
+    }
+
+    /// Asks the store for what memory can't tell. The answers hold for the call alone: its own new addresses may push older
+    /// ones out of memory, and make the filter doubt what it was sure of.
+    async fn settle(
+        &mut self,
+        looked: (HashSet<Fingerprint>, Vec<Fingerprint>),
+    ) -> Result<HashSet<Fingerprint>, FrontierError> {
+        let (mut known, open) = looked;
+        if open.is_empty() {
+            return Ok(known);
+        }
+        let asked = open.clone();
+        let answers = self.ask(move |database| database.know(&asked)).await?.unwrap_or_default();
+        for (fingerprint, is_known) in open.into_iter().zip(answers) {
+            if is_known {
+                self.seen.insert(fingerprint);
+                known.insert(fingerprint);
+            }
+        }
+        Ok(known)
     }
 
     /// Makes an address known; false where it was.
-    fn learn(&mut self, fingerprint: Fingerprint, new: &HashSet<Fingerprint>) -> bool {
-        let is_new = match self.seen.look(fingerprint) {
-            Known::Yes => false,
-            Known::No => true,
-            Known::Perhaps => new.contains(&fingerprint),
-        };
+    fn learn(&mut self, fingerprint: Fingerprint, settled: &mut HashSet<Fingerprint>) -> bool {
+        let is_new =
+            if self.seen.is_exact() { self.seen.look(fingerprint) == Known::No } else { settled.insert(fingerprint) };
         if is_new {
             self.seen.insert(fingerprint);
         }
@@ -272,15 +279,13 @@ impl LocalFrontier {
     /// Changes what the book says of an entry, and the counts; false where it is not handed out.
     fn close(&mut self, id: u64, state: &EntryState) -> bool {
         let Some(out) = self.book.take_back(id) else { return false };
-        let host = match &out {
-            Out::Visiting { host, .. } | Out::Delivered { host } => *host,
-        };
+        let host = out.host();
         match (state, out) {
             (EntryState::Done(_), _) => self.counts.done += 1,
             (EntryState::Failed(_), _) => self.counts.failed += 1,
             (EntryState::Refused(_), _) => self.counts.refused += 1,
             (EntryState::Delivered(_), _) | (EntryState::Retry(..), Out::Delivered { .. }) => {
-                self.book.deliver(id, host)
+                self.book.deliver(id, host);
             }
             (EntryState::Retry(due, _), Out::Visiting { mut entry, .. }) => {
                 entry.tries += 1;
@@ -294,13 +299,13 @@ impl LocalFrontier {
 
 impl Frontier for LocalFrontier {
     async fn add(&mut self, entries: Vec<NewEntry>) -> Result<Vec<bool>, FrontierError> {
-        let settled = {
-            let open = self.unsettled(entries.iter().map(|entry| entry.fingerprint));
+        let mut settled = {
+            let open = self.look(entries.iter().map(|entry| entry.fingerprint));
             self.settle(open).await?
         };
         let (mut are_new, mut admitted) = (Vec::with_capacity(entries.len()), Vec::new());
         for entry in entries {
-            let is_new = self.learn(entry.fingerprint, &settled);
+            let is_new = self.learn(entry.fingerprint, &mut settled);
             are_new.push(is_new);
             if is_new {
                 self.admit(entry, &mut admitted).await?;
@@ -325,21 +330,21 @@ impl Frontier for LocalFrontier {
     }
 
     async fn record(&mut self, visits: Vec<Visit>) -> Result<u64, FrontierError> {
-        let open = self.unsettled(visits.iter().flat_map(|visit| {
+        let open = self.look(visits.iter().flat_map(|visit| {
             visit.links.iter().map(|link| link.fingerprint).chain(visit.final_url.as_ref().map(|(_, target)| *target))
         }));
-        let settled = self.settle(open).await?;
+        let mut settled = self.settle(open).await?;
         let mut new_count = 0;
         for visit in visits {
             if !self.close(visit.entry.0, &visit.state) {
                 continue;
             }
             if let Some((_, fingerprint)) = &visit.final_url {
-                self.learn(*fingerprint, &settled);
+                self.learn(*fingerprint, &mut settled);
             }
             let mut links = Vec::new();
             for link in visit.links {
-                if self.learn(link.fingerprint, &settled) {
+                if self.learn(link.fingerprint, &mut settled) {
                     new_count += 1;
                     self.admit(link, &mut links).await?;
                 }
@@ -384,3 +389,6 @@ impl Frontier for LocalFrontier {
         Ok(self.book.next_due())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,6 +117,11 @@ impl Seen {
         }
     }
 
+    /// Forgets every address, where somebody else knows them all.
+    pub(super) fn clear(&mut self) {
+        self.memory = Memory::Exact(Fingerprints::default());
+    }
+
     /// Goes over from the exact set to half of the budget for a Bloom filter and a quarter for recent addresses.
     pub(super) fn forget(&mut self) {
         let mut bloom = Bloom::new(self.budget_bytes / 2);

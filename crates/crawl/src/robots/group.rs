@@ -4,9 +4,6 @@ use super::delay::{self, RobotsDelay};
 use super::lines::{Key, Record, records};
 use super::token::{Addressee, addressee};
 
-/// How many sitemaps of one file are kept; the protocol's own way to name more is an index.
-const MAX_SITEMAPS: usize = 1_000;
-
 /// One allow or disallow line.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RuleLine<'a> {
@@ -53,7 +50,7 @@ pub(super) fn select<'a>(body: &'a [u8], token: &str) -> Selected<'a> {
                     Addressee::Another => {}
                 }
             }
-            Key::Sitemap if sitemaps.len() < MAX_SITEMAPS && !record.value.is_empty() => sitemaps.push(record.value),
+            Key::Sitemap if !record.value.is_empty() => sitemaps.push(record.value),
             Key::Sitemap => {}
             Key::Allow | Key::Disallow | Key::CrawlDelay | Key::RequestRate => {
                 has_rules |= matches!(record.key, Key::Allow | Key::Disallow);

@@ -68,11 +68,19 @@ fn lines(body: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn record(line: u32, bytes: &[u8]) -> Option<Record<'_>> {
     let cut = &bytes[..bytes.len().min(MAX_LINE_BYTES)];
     let text = match memchr::memchr(b'#', cut) {
-        Some(comment) => cut[..comment].trim_ascii(),
-        None => cut.trim_ascii(),
+        Some(comment) => trim(&cut[..comment]),
+        None => trim(cut),
     };
     let (name, value) = split(text)?;
-    Some(Record { key: key(name)?, value, text, line })
+    Some(Record { key: key(trim(name))?, value: trim(value), text, line })
+}
+
+/// Without the blanks around it, those outside ASCII included: a no-break space at the end of a pattern is a slip of the hand.
+fn trim(bytes: &[u8]) -> &[u8] {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !bytes.is_ascii() => text.trim().as_bytes(),
+        _ => bytes.trim_ascii(),
+    }
 }
 
 /// Name and value. A line of two words without a colon is read as if the colon stood between them, as Google reads it; a colon
@@ -148,6 +156,12 @@ mod tests {
             read(b" \t DisAllow \t: \t /a b # no\n# allow: /\nallow:#/x"),
             [(1, Key::Disallow, "/a b".into()), (3, Key::Allow, String::new())]
         );
+    }
+
+    #[test]
+    fn blanks_outside_ascii_are_blanks() {
+        assert_eq!(read("disallow:\u{a0}/a\u{2002}\u{a0}\n".as_bytes()), [(1, Key::Disallow, "/a".into())]);
+        assert_eq!(read(b"disallow: /a\xA0"), [(1, Key::Disallow, "/a\u{fffd}".into())]);
     }
 
     #[test]

@@ -193,9 +193,9 @@ struct Builder {
 impl Builder {
     fn add(&mut self, rule: &RuleLine<'_>) {
         let text = self.keep(rule.text);
-        // The pattern is the end of its line, which most often is spelled as it is written.
-        let written = Span { start: text.start + text.length - length(rule.pattern), length: length(rule.pattern) };
-        self.add_pattern(rule, rule.pattern, text, Some(written));
+        // Most often the pattern is the end of its line, spelled as it is written: then it is kept only once.
+        let place = rule.text.ends_with(rule.pattern).then(|| text.start + text.length - length(rule.pattern));
+        self.add_pattern(rule, rule.pattern, text, place);
         if rule.is_allow {
             if let Some(folder) = folder_of_index(rule.pattern) {
                 self.add_pattern(rule, &[folder, b"$"].concat(), text, None);
@@ -203,7 +203,7 @@ impl Builder {
         }
     }
 
-    fn add_pattern(&mut self, rule: &RuleLine<'_>, written: &[u8], text: Span, place: Option<Span>) {
+    fn add_pattern(&mut self, rule: &RuleLine<'_>, written: &[u8], text: Span, place: Option<u32>) {
         let spelled = spell_pattern(written);
         let weight = length(&spelled.octets);
         let without_stars = trim_stars(&spelled.octets);
@@ -214,7 +214,7 @@ impl Builder {
             return;
         }
         let pattern = match place {
-            Some(place) if written.starts_with(kept) => Span { start: place.start, length: length(kept) },
+            Some(start) if written.starts_with(kept) => Span { start, length: length(kept) },
             _ => self.keep(kept),
         };
         let rule = Rule {

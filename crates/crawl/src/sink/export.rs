@@ -158,6 +158,15 @@ impl Exporter {
         Mark { columns: self.rows.columns().map(<[String]>::to_vec), ..self.mark }
     }
 
+    /// Takes back what was written after a mark, because it was not recorded.
+    pub(crate) fn cut_back(&mut self, mark: Mark) -> Result<(), FrontierError> {
+        match Self::reopen(&self.output(), mark)? {
+            Some(exporter) => *self = exporter,
+            None => return Err(failure(&self.path, &"it is shorter than it was left")),
+        }
+        Ok(())
+    }
+
     /// Takes what is to be appended.
     pub(crate) fn add(&mut self, items: &[Item], archived: &[u8]) -> Result<(), FrontierError> {
         if !self.takes_items() {

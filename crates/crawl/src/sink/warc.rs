@@ -64,10 +64,11 @@ pub(super) fn archive_info(now: SystemTime, gzip: bool) -> Vec<u8> {
 fn push_record(head: &str, block: &[&[u8]], gzip: bool, records: &mut Vec<u8>) {
     let length: usize = block.iter().map(|part| part.len()).sum();
     let first = format!("WARC/1.1\r\n{head}Content-Length: {length}\r\n\r\n");
-    let parts = std::iter::once(first.as_bytes()).chain(block.iter().copied()).chain(std::iter::once(&b"\r\n\r\n"[..]));
+    let mut parts =
+        std::iter::once(first.as_bytes()).chain(block.iter().copied()).chain(std::iter::once(&b"\r\n\r\n"[..]));
     if gzip {
         let mut encoder = GzEncoder::new(std::mem::take(records), Compression::default());
-        let written: std::io::Result<()> = parts.map(|part| encoder.write_all(part)).collect();
+        let written = parts.try_for_each(|part| encoder.write_all(part));
         *records = written.and_then(|()| encoder.finish()).unwrap_or_default();
     } else {
         parts.for_each(|part| records.extend_from_slice(part));
@@ -98,7 +99,7 @@ fn request_head(page: &Page) -> Vec<u8> {
     let method = parts.map_or("GET", |parts| if parts.method.is_empty() { "GET" } else { &parts.method });
     let mut head = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n");
     for (name, value) in parts.map_or(&[][..], |parts| &parts.headers) {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        head.extend([name, ": ", value, "\r\n"]);
     }
     head.push_str("\r\n");
     head.into_bytes()

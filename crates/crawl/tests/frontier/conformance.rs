@@ -6,6 +6,7 @@ use threefold_crawl::engine::FrontierPlace;
 use threefold_crawl::frontier::{AnyFrontier, Frontier, HostState, Wanted};
 use threefold_crawl::{EntryId, EntryState, Refusal, RequestParts, Validators, Visit};
 
+use crate::server;
 use crate::support::*;
 
 /// Runs a test on a new frontier of each kind.
@@ -16,6 +17,9 @@ macro_rules! each_frontier {
         }
         mod sqlite {
             $(#[test] fn $name() { super::in_sqlite(super::$name); })*
+        }
+        mod postgres {
+            $(#[test] fn $name() { super::in_postgres(stringify!($name), super::$name); })*
         }
     };
 }
@@ -43,6 +47,12 @@ fn in_memory<F: AsyncFnOnce(AnyFrontier)>(test: F) {
 fn in_sqlite<F: AsyncFnOnce(AnyFrontier)>(test: F) {
     let folder = Folder::new();
     block(async { test(open_at(&in_folder(&folder.path("state"), false), None).await.unwrap()).await });
+}
+
+fn in_postgres<F: AsyncFnOnce(AnyFrontier)>(name: &str, test: F) {
+    let Some(server) = server::postgres() else { return };
+    let place = FrontierPlace::Postgres(server.address(&name[..name.len().min(40)]));
+    block(async { test(open_at(&place, None).await.unwrap()).await });
 }
 
 async fn an_address_is_new_once(mut frontier: AnyFrontier) {

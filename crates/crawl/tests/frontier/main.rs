@@ -5,4 +5,7 @@
 mod conformance;
 mod exports;
 mod folder;
+mod kill;
+mod postgres;
+mod server;
 mod support;

@@ -145,7 +145,7 @@ impl Database {
     }
 
     /// Runs statements without values.
-    pub(super) fn run(&self, statements: &str) -> Result<(), FrontierError> {
+    pub(in crate::frontier) fn run(&self, statements: &str) -> Result<(), FrontierError> {
         self.connection.execute_batch(statements).map_err(|error| self.failed(&error))
     }
 
