@@ -223,7 +223,8 @@ async fn add(link: &mut Link, links: impl Iterator<Item = &NewEntry>) -> Result<
 }
 
 async fn add_part(link: &mut Link, links: &[&NewEntry]) -> Result<Vec<Fingerprint>, FrontierError> {
-    let hosts: Vec<&str> = links.iter().map(|entry| host_key(&entry.url)).collect();
+    let keys: Vec<_> = links.iter().map(|entry| host_key(&entry.url)).collect();
+    let hosts: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
     let distinct: HashSet<&str> = hosts.iter().copied().collect();
     let distinct: Vec<&str> = distinct.into_iter().collect();
     link.query(schema::ADD_HOSTS, &[&distinct]).await?;

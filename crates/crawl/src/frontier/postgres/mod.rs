@@ -314,7 +314,7 @@ impl Frontier for PostgresFrontier {
             }
         }
         for entry in &taking.entries {
-            let id = self.ids.get(&self.book.host(crate::url::host_key(&entry.url)).0);
+            let id = self.ids.get(&self.book.host(&crate::url::host_key(&entry.url)).0);
             if let Some(leased) = id.and_then(|id| self.leased.get_mut(id)) {
                 leased.used = Instant::now();
             }
