@@ -249,6 +249,20 @@ def test_a_state_of_another_crawl_is_refused(site, tmp_path):
         crawl.run(site.url, state=tmp_path / "state", depth=1)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_crawl_that_cannot_begin_leaves_nothing_behind(site, tmp_path, workers, is_async):
+    if workers and is_async:
+        pytest.skip("coroutine functions do not run in processes")
+
+    async def parse(page):
+        pass
+
+    crawl.run(site.url, depth=0, state=tmp_path / "state")
+    with pytest.raises(crawl.StateError):
+        crawl.run(site.url, parse if is_async else crawl_parsers.item_of, workers=workers, state=tmp_path / "state")
+
+
 def test_pages_that_a_loop_did_not_get_to_come_again(site, tmp_path):
     first = []
     for page in crawl(site.url, state=tmp_path / "state"):

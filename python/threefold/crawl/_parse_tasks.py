@@ -42,6 +42,7 @@ class Tasks:
         self._crash: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._all: asyncio.Task[None] | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self, engine: CrawlEngine) -> None:
         """Begin to take pages."""
@@ -56,6 +57,8 @@ class Tasks:
         Raises:
             BaseException: what ended the loop that was not a page's.
         """
+        if self._thread is None:
+            return
         self._thread.join(END_PATIENCE_S)
         if self._thread.is_alive() and self._loop is not None and self._all is not None:
             try:
