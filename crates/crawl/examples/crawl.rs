@@ -65,7 +65,10 @@ fn place(text: &str) -> FrontierPlace {
     match text {
         "memory" => FrontierPlace::Memory,
         address if address.starts_with("postgres") => FrontierPlace::Postgres(address.to_owned()),
-        folder => FrontierPlace::Folder { path: folder.into(), resume: true, durable: false },
+        folder => {
+            let resume = std::path::Path::new(folder).exists();
+            FrontierPlace::Folder { path: folder.into(), resume, durable: false }
+        }
     }
 }
 

@@ -65,6 +65,24 @@ proptest! {
     }
 
     #[test]
+    fn an_address_that_stands_alone_is_what_the_parser_makes_of_it(base in 0..BASES.len(), text in soup()) {
+        for text in [text.clone(), format!("{}{text}", BASES[base])] {
+            let _ = TABLE.resolve(&Base::new(BASES[0]), &text, &mut String::new());
+            for _ in 0..2 {
+                let target = TABLE.target(&text);
+                let expected = Url::parse(&text).ok().map(|mut url| {
+                    url.set_fragment(None);
+                    url
+                });
+                prop_assert_eq!(target.is_some(), expected.is_some(), "{:?}", &text);
+                if let (Some(target), Some(url)) = (target, expected.filter(|url| matches!(url.scheme(), "http" | "https"))) {
+                    prop_assert_eq!(&*target.url, url.as_str(), "{:?}", &text);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_canonical_form_is_its_own(text in soup()) {
         let url = Url::parse(BASES[1]).unwrap().join(&text);
         if let Some(url) = url.ok().filter(|url| matches!(url.scheme(), "http" | "https")) {

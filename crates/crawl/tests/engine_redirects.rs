@@ -5,7 +5,7 @@ mod site;
 use std::sync::Arc;
 use std::time::Duration;
 
-use site::{Reply, Site};
+use site::{Asked, Reply, Site};
 use threefold_crawl::engine::{Crawl, CrawlOptions, Ending, Report};
 use threefold_crawl::sink::Sink;
 
@@ -27,9 +27,14 @@ fn crawl_into(options: CrawlOptions, sink: &Arc<Kept>) -> Report {
     Crawl::start(options, Some(sink)).unwrap().wait(Some(LIMIT)).expect("the crawl ends")
 }
 
+/// A site without a robots.txt, whatever else is answered.
+fn site(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Site {
+    Site::start(move |asked| if asked.path == "/robots.txt" { Reply::status(404) } else { handler(asked) })
+}
+
 #[test]
 fn a_redirect_leads_to_a_page_with_both_addresses() {
-    let site = Site::start(|asked| match asked.path.as_str() {
+    let site = site(|asked| match asked.path.as_str() {
         "/old" => Reply::redirect(301, "/new"),
         "/new" => Reply::html("<title>New</title>"),
         _ => Reply::status(404),
@@ -45,7 +50,7 @@ fn a_redirect_leads_to_a_page_with_both_addresses() {
 #[test]
 fn a_target_that_others_lead_to_is_visited_once() {
     for concurrency in [1, 16] {
-        let site = Site::start(|asked| match asked.path.as_str() {
+        let site = site(|asked| match asked.path.as_str() {
             "/" => Reply::links(&["/a", "/b", "/target", "/c"]),
             "/a" | "/b" | "/c" => Reply::redirect(302, "/target"),
             "/target" => Reply::links(&["/"]),
@@ -59,7 +64,7 @@ fn a_target_that_others_lead_to_is_visited_once() {
 
 #[test]
 fn a_page_that_redirects_to_itself_is_refused() {
-    let site = Site::start(|asked| match asked.path.as_str() {
+    let site = site(|asked| match asked.path.as_str() {
         "/" => Reply::links(&["/self"]),
         _ => Reply::redirect(302, "/self"),
     });
@@ -70,7 +75,7 @@ fn a_page_that_redirects_to_itself_is_refused() {
 
 #[test]
 fn two_pages_that_redirect_to_each_other_are_asked_once_each() {
-    let site = Site::start(|asked| match asked.path.as_str() {
+    let site = site(|asked| match asked.path.as_str() {
         "/" => Reply::links(&["/a"]),
         "/a" => Reply::redirect(302, "/b"),
         _ => Reply::redirect(302, "/a"),
@@ -82,7 +87,7 @@ fn two_pages_that_redirect_to_each_other_are_asked_once_each() {
 
 #[test]
 fn a_chain_without_end_is_left_after_ten_redirects() {
-    let site = Site::start(|asked| {
+    let site = site(|asked| {
         let number: u32 = asked.path.trim_start_matches("/hop-").parse().unwrap_or(0);
         Reply::redirect(302, format!("/hop-{}", number + 1))
     });
@@ -93,7 +98,7 @@ fn a_chain_without_end_is_left_after_ten_redirects() {
 
 #[test]
 fn a_cookie_gate_opens() {
-    let site = Site::start(|asked| match (asked.path.as_str(), asked.header("cookie").contains("pass=1")) {
+    let site = site(|asked| match (asked.path.as_str(), asked.header("cookie").contains("pass=1")) {
         ("/", false) => Reply::redirect(302, "/").with("Set-Cookie", "pass=1"),
         ("/", true) => Reply::links(&["/inside"]),
         ("/inside", true) => Reply::html("in"),
@@ -107,7 +112,7 @@ fn a_cookie_gate_opens() {
 
 #[test]
 fn a_gate_on_another_page_opens() {
-    let site = Site::start(|asked| match (asked.path.as_str(), asked.header("cookie").contains("pass=1")) {
+    let site = site(|asked| match (asked.path.as_str(), asked.header("cookie").contains("pass=1")) {
         ("/", false) => Reply::redirect(302, "/login"),
         ("/login", _) => Reply::redirect(302, "/").with("Set-Cookie", "pass=1; Path=/"),
         ("/", true) => Reply::links(&["/inside"]),
@@ -120,7 +125,7 @@ fn a_gate_on_another_page_opens() {
 
 #[test]
 fn a_redirect_out_of_the_scope_is_refused() {
-    let site = Site::start(|asked| match asked.path.as_str() {
+    let site = site(|asked| match asked.path.as_str() {
         "/" => Reply::links(&["/away"]),
         _ => Reply::redirect(302, "http://elsewhere.example/"),
     });
@@ -133,7 +138,7 @@ fn a_redirect_out_of_the_scope_is_refused() {
 fn a_redirect_to_a_private_address_of_another_host_is_refused() {
     let inner = Site::start_on("127.0.0.2", |_| Reply::html("secret"));
     let target = inner.url("/secret");
-    let site = Site::start(move |asked| match asked.path.as_str() {
+    let site = site(move |asked| match asked.path.as_str() {
         "/" => Reply::links(&["/away"]),
         _ => Reply::redirect(302, target.clone()),
     });

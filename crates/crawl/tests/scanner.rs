@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use html5gum::{State, Token, Tokenizer};
 use proptest::prelude::*;
 use threefold_crawl::engine::ScopeKind;
-use threefold_crawl::extract::{Extracted, LinkKind, Source, charset, decode, is_html, page, robots_header, sitemap};
+use threefold_crawl::extract::{Extracted, LinkKind, Source, charset, decode, is_html, page, sitemap};
 use threefold_crawl::url::{Addresses, Fingerprints, Scope, Url};
 
 const ADDRESS: &str = "http://a.example/docs/x.html";
@@ -150,7 +150,7 @@ proptest! {
                 let extracted = page(&Source { body, content_type: Some(content_type), url: ADDRESS, agent: "", media: true }, &TABLE);
                 let _ = (charset(body, Some(content_type)), decode(body, Some(extracted.charset), None), is_html(None, body));
             }
-            let _ = (sitemap(body), robots_header(&label, &label));
+            let _ = sitemap(body);
         }
     }
 }
@@ -276,4 +276,34 @@ fn links_are_read_in_the_encoding_of_the_page() {
         (extracted.title.as_deref(), extracted.links.len(), extracted.charset),
         (Some("日本"), 1, "ISO-2022-JP")
     );
+}
+
+/// `THREEFOLD_ENCODING_TESTS` names the folder `testdata/encoding` of html5lib's source distribution (MIT).
+#[test]
+fn the_encodings_of_html5libs_cases_are_found() {
+    let Some(folder) = std::env::var_os("THREEFOLD_ENCODING_TESTS") else { return };
+    let mut cases_count = 0;
+    for entry in
+        fs::read_dir(folder).unwrap().flatten().filter(|entry| entry.path().extension().is_some_and(|end| end == "dat"))
+    {
+        let text = fs::read(entry.path()).unwrap();
+        let text: String = text.iter().map(|byte| char::from(*byte)).collect();
+        for case in text.split("#data\n").skip(1).filter(|case| !case.contains("document.write")) {
+            let (data, expected) = case.split_once("\n#encoding\n").unwrap();
+            let body: Vec<u8> = data.chars().map(|byte| u8::try_from(u32::from(byte)).unwrap()).collect();
+            let expected = expected.lines().next().unwrap().trim().to_ascii_lowercase();
+            let found = charset(&body, Some("text/html")).unwrap().to_ascii_lowercase();
+            // Where nobody says anything the suite wants the fallback of a Western browser; ours is UTF-8, or a guess. What is said
+            // behind the first 1,024 bytes counts only where it makes a difference.
+            let is_fallback = (expected == "windows-1252" && (found == "utf-8" || !body.is_ascii()))
+                || (body.len() > 1024 && body.is_ascii());
+            assert!(
+                found == expected || is_fallback,
+                "{}: {found}, not {expected}",
+                &data[data.len().saturating_sub(200)..]
+            );
+            cases_count += 1;
+        }
+    }
+    assert!(cases_count > 80, "{cases_count} cases");
 }

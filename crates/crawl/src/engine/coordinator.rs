@@ -9,9 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::time::timeout;
 
 use crate::engine::desk::Phase;
+use crate::engine::levels::Levels;
 use crate::engine::report::Ending;
 use crate::engine::shared::Shared;
-use crate::entry::{EntryState, NewEntry, Visit};
+use crate::entry::{EntryId, EntryState, NewEntry, Visit};
 use crate::frontier::{AnyFrontier, Frontier, FrontierError, Wanted};
 
 /// While something is going on, visits wait no longer than this for their transaction.
@@ -31,6 +32,7 @@ pub(crate) struct Coordinator {
     due: Option<SystemTime>,
     counted: Instant,
     is_resumed: bool,
+    levels: Option<Levels>,
 }
 
 impl Coordinator {
@@ -40,7 +42,8 @@ impl Coordinator {
         let per_host = (options.per_host * 4).clamp(64, window);
         let is_resumed = frontier.is_resumed();
         let counted = shared.started;
-        Self { shared, frontier, window, per_host, due: None, counted, is_resumed }
+        let levels = Levels::needed(options).then(Levels::default);
+        Self { shared, frontier, window, per_host, due: None, counted, is_resumed, levels }
     }
 
     /// Runs the crawl to its end, and tells the report.
@@ -50,18 +53,17 @@ impl Coordinator {
             result = self.crawl(seeds) => Some(result),
             () = shared.abort.notified() => None,
         };
-        let (ending, error) = match result {
-            Some(Ok(ending)) => self.judged(ending),
-            Some(Err(error)) => (Ending::Failed, Some(error.to_string())),
-            None => (Ending::Stopped, None),
+        let kept = timeout(LAST_FLUSH, self.keep()).await;
+        let (ending, error) = match (result, kept) {
+            (Some(Err(error)), _) | (_, Ok(Err(error))) => (Ending::Failed, Some(error.to_string())),
+            (Some(Ok(ending)), _) => self.judged(ending),
+            (None, _) => (Ending::Stopped, None),
         };
-        let (ending, error) = match timeout(LAST_FLUSH, self.keep()).await {
-            Ok(Err(failure)) if error.is_none() => (Ending::Failed, Some(failure.to_string())),
-            _ => (ending, error),
-        };
-        self.shared.desk().phase = Phase::Over;
-        self.shared.work.notify_waiters();
-        self.shared.end(ending, error);
+        // The state is closed before the end is told, so that whoever waited for it may open it again.
+        drop(self.frontier);
+        shared.desk().phase = Phase::Over;
+        shared.work.notify_waiters();
+        shared.end(ending, error);
     }
 
     async fn crawl(&mut self, seeds: Vec<NewEntry>) -> Result<Ending, FrontierError> {
@@ -131,6 +133,7 @@ impl Coordinator {
 
     /// Fills the desk with entries; true where there are none any more, and nothing is under way that could bring some.
     async fn fill(&mut self) -> Result<bool, FrontierError> {
+        self.deepen().await?;
         let is_due = self.due.is_some_and(|due| due <= SystemTime::now());
         let (waiting, full_hosts) = {
             let desk = self.shared.desk();
@@ -147,12 +150,17 @@ impl Coordinator {
             result => result?,
         };
         let is_dry = entries.len() < count && full_hosts.is_empty();
-        if is_dry {
-            self.due = match self.frontier.next_due().await {
+        self.due = match is_dry {
+            false => None,
+            true => match self.frontier.next_due().await {
                 Err(FrontierError::Away(_)) => Some(now + TICK),
                 result => result?,
-            };
-        }
+            },
+        };
+        let entries = match &mut self.levels {
+            None => entries,
+            Some(levels) => levels.hold_back(entries),
+        };
         let is_empty = entries.is_empty();
         let mut desk = self.shared.desk();
         desk.is_dry = is_dry;
@@ -164,7 +172,34 @@ impl Coordinator {
         if !is_empty {
             self.shared.work.notify_one();
         }
-        Ok(is_idle && is_dry && self.due.is_none())
+        let is_level = self.levels.as_ref().is_none_or(Levels::is_empty);
+        Ok(is_idle && is_level && is_dry && self.due.is_none())
+    }
+
+    /// Goes on to the next level, where the crawl goes by levels and all of this one is through.
+    async fn deepen(&mut self) -> Result<(), FrontierError> {
+        let Some(levels) = &mut self.levels else { return Ok(()) };
+        let held_back = {
+            let mut desk = self.shared.desk();
+            if desk.taken > 0 || !desk.visits.is_empty() || !desk.open.is_empty() {
+                return Ok(());
+            }
+            let held_back = levels.deepen(&desk.retrying);
+            desk.is_dry &= held_back.is_empty();
+            held_back
+        };
+        self.give_back(held_back).await
+    }
+
+    async fn give_back(&mut self, entries: Vec<EntryId>) -> Result<(), FrontierError> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        match self.frontier.give_back(entries).await {
+            // It holds them and brings them with the next call.
+            Err(FrontierError::Away(_)) => Ok(()),
+            result => result,
+        }
     }
 
     /// Sees whether a limit is reached.
@@ -187,17 +222,13 @@ impl Coordinator {
 
     /// Gives back what has not started; true once nothing is in flight or open any more.
     async fn is_drained(&mut self) -> Result<bool, FrontierError> {
-        let (entries, is_drained) = {
+        let (mut entries, is_drained) = {
             let mut desk = self.shared.desk();
             let entries = desk.clear();
             (entries, desk.taken == 0 && desk.open.is_empty() && desk.visits.is_empty() && desk.additions.is_empty())
         };
-        if !entries.is_empty() {
-            match self.frontier.give_back(entries).await {
-                Err(FrontierError::Away(_)) => {}
-                result => result?,
-            }
-        }
+        entries.extend(self.levels.iter_mut().flat_map(Levels::clear));
+        self.give_back(entries).await?;
         Ok(is_drained)
     }
 
@@ -215,7 +246,8 @@ impl Coordinator {
             let longest = if is_busy { TICK } else { Duration::from_secs(1) };
             desk.idle_time(now).map_or(longest, |time| time.min(longest))
         };
-        let due = self.due.map(|due| due.duration_since(now).unwrap_or_default().max(Duration::from_millis(1)));
+        // A time that is past has been heeded, or waits for room on the desk.
+        let due = self.due.and_then(|due| due.duration_since(now).ok());
         let limit = self.shared.plan.options.time.map(|limit| limit.saturating_sub(self.shared.started.elapsed()));
         let wait = due.into_iter().chain(limit).fold(wait, Duration::min);
         let _ = timeout(wait, self.shared.coordinate.notified()).await;
@@ -257,6 +289,10 @@ impl Coordinator {
                 format!("no seed was fetched: {}", refusals.join(", "))
             });
             return (Ending::NoSeed, Some(why));
+        }
+        let is_through = desk.counts.queued == 0 && desk.counts.leased == 0;
+        if matches!(ending, Ending::Pages | Ending::Bytes | Ending::Time) && is_through {
+            return (Ending::Finished, None);
         }
         (ending, None)
     }

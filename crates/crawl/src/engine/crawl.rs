@@ -30,6 +30,7 @@ impl Crawl {
     ///
     /// # Blocking
     /// Until the frontier is open. Not to be called within a tokio runtime.
+    #[allow(clippy::needless_pass_by_value, reason = "the crawl keeps the sink; each thread has it")]
     pub fn start(options: CrawlOptions, sink: Option<Arc<dyn Sink>>) -> Result<Self, CrawlError> {
         let runtimes = (0..options.threads.max(1)).map(|_| runtime()).collect::<Result<Vec<_>, _>>()?;
         let concurrency = options.concurrency.max(1);
@@ -43,9 +44,10 @@ impl Crawl {
             let fetch_count = (concurrency + count - 1 - number) / count;
             let crew = Crew { runtime, client, fetch_count, shared: Arc::clone(&shared), sink: sink.clone() };
             let lead = lead.take();
-            let run = move || match lead {
-                Some((coordinator, seeds)) => crew.run(coordinator.run(seeds)),
-                None => {
+            let run = move || {
+                if let Some((coordinator, seeds)) = lead {
+                    crew.run(coordinator.run(seeds));
+                } else {
                     let shared = Arc::clone(&crew.shared);
                     crew.run(async move { wait_for_end(&shared).await });
                 }

@@ -55,6 +55,8 @@ pub(crate) struct Desk {
     pub(crate) taken: usize,
     /// The earliest time at which politeness may let something start, where nothing could.
     pub(crate) wake_at: Option<Instant>,
+    /// Entries that are to be tried again later, with their depths.
+    pub(crate) retrying: HashMap<EntryId, u32>,
     /// When a robots.txt that could not be had may be asked for again, by origin.
     pub(crate) robots_due: Vec<(SystemTime, String)>,
     /// True where the frontier's last answer was that it has nothing more for now.
@@ -96,6 +98,7 @@ impl Desk {
             open: HashMap::new(),
             taken: 0,
             wake_at: None,
+            retrying: HashMap::new(),
             robots_due: Vec::new(),
             is_dry: false,
             hosts: HashMap::new(),
@@ -110,6 +113,7 @@ impl Desk {
     /// Takes an entry that the frontier handed out.
     pub(crate) fn admit(&mut self, entry: Entry, now: SystemTime) {
         self.taken += 1;
+        self.retrying.remove(&entry.id);
         let way = self.ways.take(entry.fingerprint);
         self.put(Box::new(PageJob { entry, way, is_again: false }), now);
     }

@@ -1,5 +1,6 @@
 //! Says why an address would be fetched, or would not: each question that a crawl asks about it, with its answer.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -148,13 +149,13 @@ impl Judge {
             Some(known) => {
                 let mut sentence = format!("The state in {folder} knows it, at depth {}: {}", known.depth, known.state);
                 if let Some(status) = known.status {
-                    sentence.push_str(&format!(" with status {status}"));
+                    let _ = write!(sentence, " with status {status}");
                 }
                 if let Some(reason) = &known.reason {
-                    sentence.push_str(&format!(" ({reason})"));
+                    let _ = write!(sentence, " ({reason})");
                 }
                 if let Some(parent) = &known.parent {
-                    sentence.push_str(&format!(", found on {parent}"));
+                    let _ = write!(sentence, ", found on {parent}");
                 }
                 sentence.push('.');
                 sentence

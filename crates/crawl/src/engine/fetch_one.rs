@@ -44,6 +44,7 @@ impl Default for FetchRequest {
 ///
 /// # Blocking
 /// Until the answer is there. Not to be called within a tokio runtime.
+#[allow(clippy::needless_pass_by_value, reason = "a request is made for one use")]
 pub fn fetch_one(options: &CrawlOptions, request: FetchRequest) -> Result<Page, CrawlError> {
     let mut url = seed_url(&request.url)?;
     url.set_fragment(None);

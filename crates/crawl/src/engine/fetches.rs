@@ -60,6 +60,13 @@ async fn visit(shared: &Shared, client: &Client, sink: Option<&dyn Sink>, ticket
     };
     let (mut visit, page) = match next {
         Next::Visited(visit, page) => (*visit, page),
+        Next::Later(visit, depth) => {
+            return shared.next(|desk| {
+                finish(desk);
+                desk.retrying.insert(visit.entry, depth);
+                desk.record(*visit);
+            });
+        }
         Next::Led(visit, way) => {
             return shared.next(|desk| {
                 finish(desk);

@@ -14,6 +14,7 @@ use crate::url::{Fingerprint, Target, Url};
 /// Apart from the fingerprints of addresses: a refusal that holds for one link and not for its address is counted once, and
 /// the address stays open for other links.
 const OF_LINK_NO_FOLLOW: u128 = 0x6e6f_666f_6c6c_6f77_2d6f_662d_6c69_6e6b;
+const OF_LINK_SESSION: u128 = 0x7365_7373_696f_6e2d_6f66_2d61_2d6c_696e;
 const OF_LINK_TOO_DEEP: u128 = 0x746f_6f2d_6465_6570_2d6f_662d_6c69_6e6b;
 
 /// How deep sitemaps may name sitemaps.
@@ -102,12 +103,17 @@ impl Plan {
 
     /// True for an address that is not known and may be visited; a refusal is counted the first time.
     fn admits(&self, target: &Target, depth: u32, refusals: &mut Refusals) -> bool {
-        if self.known.look(target.fingerprint) != Knowledge::Nothing {
-            return false;
-        }
-        if self.filter.contains(target.fingerprint) {
-            self.known.enter_recorded(target.fingerprint);
-            return false;
+        match self.known.look(target.fingerprint) {
+            Knowledge::Nothing if self.filter.contains(target.fingerprint) => {
+                self.known.enter_recorded(target.fingerprint);
+                return false;
+            }
+            Knowledge::Nothing => {}
+            Knowledge::Recorded if target.has_session => {
+                self.refuse_link(target.fingerprint, OF_LINK_SESSION, Refusal::SessionId, refusals);
+                return false;
+            }
+            _ => return false,
         }
         if let Err(refusal) = self.verdict(target) {
             self.known.enter_refused(target.fingerprint, refusal);

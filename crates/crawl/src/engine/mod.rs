@@ -9,6 +9,7 @@ mod fetch_one;
 mod fetches;
 mod job;
 mod known;
+mod levels;
 mod links;
 mod options;
 mod plan;

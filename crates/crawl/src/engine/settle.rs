@@ -23,6 +23,8 @@ use crate::sink::{self, OutputFormat};
 pub(crate) enum Next {
     /// The entry is through: to be recorded, and its page delivered where there is one.
     Visited(Box<Visit>, Option<Box<Page>>),
+    /// The entry of this depth is to be tried again.
+    Later(Box<Visit>, u32),
     /// The entry is through: it led to another page, by this way.
     Led(Box<Visit>, Box<Way>),
     /// The same entry asks once more, at another address.
@@ -183,7 +185,8 @@ impl Plan {
     }
 
     fn make_items(&self, page: &Page, visit: &mut Visit) {
-        if !self.makes_items() {
+        // What has not changed has been exported before.
+        if !self.makes_items() || page.status == 304 {
             return;
         }
         if let Some(OutputFormat::Warc { gzip }) = self.output {
@@ -213,7 +216,7 @@ impl Plan {
             EntryState::Failed(message) => Some(PageError { kind: "status", message: message.clone() }),
             _ => None,
         };
-        let mut page = empty_page(job);
+        let mut page = empty_page(*job);
         page.status = answer.status;
         page.headers = answer.headers.into_inner();
         page.body = answer.body;
@@ -230,17 +233,16 @@ pub(crate) fn page_links(extracted: &Extracted) -> Vec<String> {
 }
 
 fn retried(job: &PageJob, time: SystemTime, reason: String) -> Next {
-    Next::Visited(Box::new(Visit::new(job.entry.id, EntryState::Retry(time, reason))), None)
+    Next::Later(Box::new(Visit::new(job.entry.id, EntryState::Retry(time, reason))), job.entry.depth)
 }
 
-fn empty_page(job: Box<PageJob>) -> Page {
-    let PageJob { entry, way, .. } = *job;
-    let (url, final_url): (Arc<str>, Arc<str>) = match way {
-        Some(way) => (Arc::from(way.passed.first().map_or(&*entry.url, |first| first)), Arc::from(&*way.target.url)),
-        None => {
-            let url = Arc::from(entry.url);
-            (Arc::clone(&url), url)
-        }
+fn empty_page(job: PageJob) -> Page {
+    let PageJob { entry, way, .. } = job;
+    let (url, final_url): (Arc<str>, Arc<str>) = if let Some(way) = way {
+        (Arc::from(way.passed.first().map_or(&*entry.url, |first| first)), Arc::from(&*way.target.url))
+    } else {
+        let url = Arc::from(entry.url);
+        (Arc::clone(&url), url)
     };
     Page {
         entry: entry.id,
@@ -263,7 +265,7 @@ fn empty_page(job: Box<PageJob>) -> Page {
 }
 
 fn failed_page(job: Box<PageJob>, error: PageError) -> Page {
-    Page { error: Some(error), ..empty_page(job) }
+    Page { error: Some(error), ..empty_page(*job) }
 }
 
 /// The declared fields with the page's address before them.

@@ -7,7 +7,7 @@ use super::scan::{Attributes, attribute, is_space, read_attributes};
 
 /// A page says its encoding within so many bytes.
 const SAID_WITHIN_BYTES: usize = 1024;
-/// A guess needs no more than this.
+/// Or late, where it breaks the rules; and a guess needs no more than this.
 const GUESSED_FROM_BYTES: usize = 64 << 10;
 
 /// The name of the encoding that a body is written in; none for what is no text.
@@ -110,14 +110,18 @@ pub(super) fn encoding_of(body: &[u8], content_type: Option<&str>, is_markup: bo
         return encoding;
     }
     let from_type = content_type.and_then(|value| Encoding::for_label(label_in(value.as_bytes())?));
-    let said = || if is_markup { said(&body[..body.len().min(SAID_WITHIN_BYTES)]) } else { None };
-    from_type.or_else(said).unwrap_or_else(|| guessed(body))
-}
-
-fn guessed(body: &[u8]) -> &'static Encoding {
+    let said_within = |most: usize| if is_markup { said(&body[..body.len().min(most)]) } else { None };
+    if let Some(encoding) = from_type.or_else(|| said_within(SAID_WITHIN_BYTES)) {
+        return encoding;
+    }
     if std::str::from_utf8(body).is_ok() {
         return UTF_8;
     }
+    // Browsers begin again where a page says it later; what it says beats a guess.
+    said_within(GUESSED_FROM_BYTES).unwrap_or_else(|| guessed(body))
+}
+
+fn guessed(body: &[u8]) -> &'static Encoding {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
     detector.feed(&body[..body.len().min(GUESSED_FROM_BYTES)], true);
     detector.guess(None, Utf8Detection::Allow)
@@ -239,6 +243,7 @@ mod tests {
         }
         let late = [vec![b' '; 1024], b"<meta charset=gbk>".to_vec()].concat();
         assert_eq!(charset(&late, html), Some("UTF-8"));
+        assert_eq!(charset(&[&late[..], b"\xff"].concat(), html), Some("GBK"));
     }
 
     #[test]

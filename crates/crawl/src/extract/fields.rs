@@ -1,6 +1,15 @@
 //! Declared fields: values that selectors take from a page, without a program.
 
-use scraper::{ElementRef, Html, Selector};
+use html5ever::driver::{ParseOpts, parse_document};
+use html5ever::tendril::TendrilSink;
+use scraper::{ElementRef, Html, HtmlTreeSink, Selector};
+
+/// The time that a tree takes grows with the square of its depth: a page is cut where it is nested deeper than this, as in Blink.
+const DEPTH_AT_MOST: usize = 512;
+/// Elements that are not closed are repeated in each paragraph: a small page can have any number of them.
+const NODES_AT_MOST: usize = 500_000;
+/// How often that is looked at.
+const PIECE_BYTES: usize = 1024;
 
 /// What is wrong with a declared field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -67,7 +76,7 @@ impl Fields {
 
     /// The values of the fields of a page, as a JSON object in the order of the declarations; null where nothing matches.
     pub fn read(&self, text: &str) -> String {
-        let document = Html::parse_document(text);
+        let document = parsed(text);
         let mut json = String::from("{");
         for (number, field) in self.fields.iter().enumerate() {
             if number > 0 {
@@ -107,6 +116,28 @@ impl Part {
             Self::Attribute(name) => element.value().attr(name).map(str::to_owned),
         }
     }
+}
+
+/// The tree of a page, cut where it gets too deep or too large.
+fn parsed(text: &str) -> Html {
+    let mut parser = parse_document(HtmlTreeSink::new(Html::new_document()), ParseOpts::default());
+    let mut rest = text;
+    let mut known_count = 0;
+    while !rest.is_empty() {
+        let end = (PIECE_BYTES..rest.len()).find(|end| rest.is_char_boundary(*end)).unwrap_or(rest.len());
+        parser.process(rest[..end].into());
+        rest = &rest[end..];
+        let document = parser.tokenizer.sink.sink.0.borrow();
+        let nodes = document.tree.nodes();
+        let count = nodes.len();
+        // Some of the new nodes are enough: a piece has many of them before the tree is much deeper.
+        let depths = nodes.rev().take(count - known_count).step_by(8).map(|node| node.ancestors().count());
+        if count > NODES_AT_MOST || depths.max().is_some_and(|depth| depth > DEPTH_AT_MOST) {
+            break;
+        }
+        known_count = count;
+    }
+    parser.finish()
 }
 
 /// Selector, part, and whether all are wanted.
@@ -155,6 +186,8 @@ mod tests {
             assert_eq!(fields(&[("f\"", text)]).unwrap().read(page), format!("{{\"f\\\"\":{value}}}"), "{text}");
         }
         assert_eq!(fields(&[]).unwrap().read(page), "{}");
+        let long = format!("<p>{}</p>", "ä".repeat(5_000));
+        assert_eq!(fields(&[("a", "p")]).unwrap().read(&long), format!("{{\"a\":\"{}\"}}", "ä".repeat(5_000)));
     }
 
     #[test]
@@ -166,6 +199,19 @@ mod tests {
         );
         assert_eq!(message("p[::text"), "the field \"a\" can't be read: \"p[\" is not a CSS selector");
         assert_eq!(message("::attr(href)"), "the field \"a\" can't be read: \"\" is not a CSS selector");
+    }
+
+    #[test]
+    fn pages_made_to_cost_are_cut() {
+        let fields =
+            fields(&[("first", "h1"), ("all", "p::text*"), ("deep", "div div p"), ("body", "body::html")]).unwrap();
+        let fonts = (0..500).map(|number| format!("<font color={number}>")).collect::<Vec<_>>().concat();
+        for trap in
+            ["<div>".repeat(20_000), format!("<p>{fonts}{}", "x<p>".repeat(3_000)), "<table><tr><td>".repeat(9_000)]
+        {
+            let item = fields.read(&format!("<h1>x</h1>{trap}<p>far away</p>"));
+            assert!(item.starts_with("{\"first\":\"x\",") && !item.contains("far away"));
+        }
     }
 
     #[test]

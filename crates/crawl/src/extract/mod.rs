@@ -15,5 +15,5 @@ pub use charset::{charset, decode, is_html};
 pub use fields::{FieldError, Fields};
 pub use link::{Link, LinkKind};
 pub use page::{Extracted, Source, page};
-pub use robots::{MetaRobots, robots_header};
+pub use robots::MetaRobots;
 pub use sitemap::{Sitemap, SitemapEntry, SitemapError, sitemap};

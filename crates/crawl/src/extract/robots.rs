@@ -1,4 +1,4 @@
-//! What a page says to robots about itself: the `robots` meta element and the `X-Robots-Tag` header.
+//! What a page says to robots about itself in its `robots` meta element; what the header says is read in `crate::robots`.
 
 /// What was said; what is not said is allowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,19 +25,6 @@ impl MetaRobots {
     }
 }
 
-/// What one `X-Robots-Tag` header says to the robot of this name (`googlebot: noindex` is for that one alone).
-pub fn robots_header(value: &str, agent: &str) -> MetaRobots {
-    let Some((name, directives)) = value.split_once(':') else { return MetaRobots::read(value) };
-    let name = name.trim();
-    // Directives with values have a colon, too; they come later in a list or are none of ours.
-    let is_name = !name.contains(',')
-        && !["unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"].contains(&name);
-    if !is_name {
-        return MetaRobots::read(value);
-    }
-    if name.eq_ignore_ascii_case(agent) || name == "*" { MetaRobots::read(directives) } else { MetaRobots::default() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,13 +35,5 @@ mod tests {
         assert_eq!(MetaRobots::read("NOINDEX, follow"), said(false, true));
         assert_eq!(MetaRobots::read("none"), said(true, true));
         assert_eq!(MetaRobots::read("index,max-snippet:-1"), said(false, false));
-        assert_eq!(robots_header("nofollow", "threefold"), said(true, false));
-        assert_eq!(robots_header("other: nofollow", "threefold"), said(false, false));
-        assert_eq!(robots_header("Threefold: nofollow, noindex", "threefold"), said(true, true));
-        assert_eq!(
-            robots_header("noindex, unavailable_after: 25 Jun 2030 15:00:00 PST", "threefold"),
-            said(false, true)
-        );
-        assert_eq!(robots_header("unavailable_after: 25 Jun 2030 15:00:00 PST", "threefold"), said(false, false));
     }
 }

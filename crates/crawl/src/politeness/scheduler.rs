@@ -288,3 +288,7 @@ impl<T> Politeness<T> {
 #[cfg(test)]
 #[path = "scheduler_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "scheduler_fuzz.rs"]
+mod fuzz;

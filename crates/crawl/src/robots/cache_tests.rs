@@ -1,5 +1,7 @@
 //! The state machine on a virtual clock.
 
+use proptest::prelude::*;
+
 use super::*;
 
 const SITE: &str = "http://a:80";
@@ -213,4 +215,46 @@ fn a_request_that_was_lost_is_made_again() {
     assert!(matches!(bench.ask(), Asked::Wait));
     bench.now += Duration::from_secs(1);
     assert!(matches!(bench.ask(), Asked::Fetch(_)));
+}
+
+fn answers() -> impl Strategy<Value = (u16, bool, u64)> {
+    let status =
+        prop_oneof![Just(0_u16), Just(200), Just(301), Just(304), Just(404), Just(429), Just(503), 100_u16..=999];
+    (status, any::<bool>(), 0_u64..40 * 24 * 3600)
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_site_answers_it_is_settled_after_some_requests(answers in proptest::collection::vec(answers(), 1..40)) {
+        let mut bench = Bench::new();
+        let mut requests = 0;
+        for (status, flag, seconds) in answers {
+            match bench.ask() {
+                Asked::Known(policy) => {
+                    prop_assert!(policy.verdict("/robots.txt").allowed);
+                    requests = 0;
+                }
+                Asked::Wait => {}
+                Asked::WaitUntil(time) => bench.now = time,
+                Asked::Fetch(address) => prop_assert!(address.starts_with(SITE)),
+            }
+            let answer = match status {
+                0 => Answer::Error { timeout: flag, message: "lost" },
+                _ => Answer::Status {
+                    status,
+                    location: flag.then_some(&b"/elsewhere"[..]),
+                    retry_after: flag.then_some(&b"5"[..]),
+                    body: b"user-agent: *\ndisallow: /x",
+                },
+            };
+            requests += 1;
+            match bench.cache.answer(SITE, answer, bench.now) {
+                Answered::Known(_) => {
+                    requests = 0;
+                    bench.now += Duration::from_secs(seconds);
+                }
+                Answered::Follow(_) | Answered::Again(_) => prop_assert!(requests < 18, "three tries with five redirects each"),
+            }
+        }
+    }
 }

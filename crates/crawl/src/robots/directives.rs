@@ -1,4 +1,4 @@
-//! What a page or an answer itself says to robots: `<meta name="robots">` and the `X-Robots-Tag` header.
+//! What the `X-Robots-Tag` header of an answer says to robots. (What a page says in its meta elements is `extract`'s.)
 
 /// What is said there, as far as a crawler acts on it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -10,13 +10,6 @@ pub struct Directives {
 }
 
 impl Directives {
-    /// Reads one meta element by its `name` and `content`; what is said to other robots by name is passed over.
-    pub fn from_meta(name: &str, content: &str, token: &str) -> Self {
-        let name = name.trim();
-        let is_for_us = name.eq_ignore_ascii_case("robots") || (!token.is_empty() && name.eq_ignore_ascii_case(token));
-        if is_for_us { Self::of_list(content) } else { Self::default() }
-    }
-
     /// Reads the values of all `X-Robots-Tag` headers; a value may begin with the name of the robot that it is for.
     pub fn from_header<'a>(values: impl IntoIterator<Item = &'a [u8]>, token: &str) -> Self {
         values
@@ -38,7 +31,7 @@ impl Directives {
         for part in value.split(',') {
             let directive = match part.split_once(':') {
                 Some((name, rest)) if !takes_value(name.trim()) => {
-                    is_for_us = !token.is_empty() && name.trim().eq_ignore_ascii_case(token);
+                    is_for_us = name.trim() == "*" || (!token.is_empty() && name.trim().eq_ignore_ascii_case(token));
                     rest
                 }
                 _ => part,
@@ -48,10 +41,6 @@ impl Directives {
             }
         }
         found
-    }
-
-    fn of_list(content: &str) -> Self {
-        content.split(',').map(Self::of_word).fold(Self::default(), Self::and)
     }
 
     fn of_word(word: &str) -> Self {
@@ -81,14 +70,6 @@ mod tests {
     const ALL: Directives = Directives { nofollow: false, noindex: false };
 
     #[test]
-    fn a_meta_element_is_for_all_or_for_a_name() {
-        assert_eq!(Directives::from_meta("ROBOTS", "index, NoFollow", "bot"), NOFOLLOW);
-        assert_eq!(Directives::from_meta("Bot", "none", "bot"), NONE);
-        assert_eq!(Directives::from_meta("other", "none", "bot"), ALL);
-        assert_eq!(Directives::from_meta("", "none", ""), ALL);
-    }
-
-    #[test]
     fn a_header_may_speak_to_one_robot() {
         for (values, expected) in [
             (&["noindex, nofollow"][..], NONE),
@@ -97,6 +78,7 @@ mod tests {
             (&["other: nofollow, BOT: noindex"], NOINDEX),
             (&["unavailable_after: 25 Jun 2010 15:00:00 PST, nofollow"], NOFOLLOW),
             (&["max-snippet: 5, noindex", "nofollow"], NONE),
+            (&["other: noindex, *: nofollow"], NOFOLLOW),
             (&["all"], ALL),
             (&[], ALL),
         ] {

@@ -124,7 +124,14 @@ impl Addresses {
 
     /// The target of an address that stands alone: a seed, a sitemap's entry, a request of a program. None where it is no URL.
     pub fn target(&self, url: &str) -> Option<Arc<Target>> {
-        Url::parse(url).ok().map(|url| Arc::new(self.judged(url.as_str())))
+        let parsed = || Url::parse(url).ok().map(|url| self.judged(url.as_str()));
+        let is_remembered =
+            url.len() <= REMEMBERED_BYTES && (url.starts_with("http://") || url.starts_with("https://"));
+        let Some(text) = plain(url).filter(|_| is_remembered) else { return parsed().map(Arc::new) };
+        let key = self.key(text);
+        // A link may have left its text here as one that is no URL.
+        let known = self.remembered(key).filter(|target| target.verdict != Err(Refusal::NotFetchable));
+        known.or_else(|| parsed().map(|target| self.remember(key, target)))
     }
 
     /// The target of a link on a page, or of a `Location` header; none where no URL can be made of it.
@@ -137,13 +144,7 @@ impl Addresses {
     /// The target of a link on a page in UTF-8; `scratch` is reused memory. What is no URL becomes a target that is not fetched.
     pub fn resolve(&self, base: &Base, href: &str, scratch: &mut String) -> Arc<Target> {
         let whole = href.trim_matches(|edge: char| edge <= ' ');
-        let href = without_fragment(whole);
-        // The parser drops tabs and line feeds everywhere, and white space at the ends; before a fragment is no end.
-        let is_plain = memchr::memchr3(b'\t', b'\n', b'\r', href.as_bytes()).is_none()
-            && href.as_bytes().last().is_none_or(|last| *last > b' ');
-        let Some(place) = base.place.as_ref().filter(|_| is_plain) else {
-            return self.unusual(base, whole, None);
-        };
+        let (Some(href), Some(place)) = (plain(whole), &base.place) else { return self.unusual(base, whole, None) };
         let joined = place.join(href, scratch);
         match joined {
             Joined::OtherScheme => Arc::new(self.unfetchable(href)),
@@ -245,6 +246,15 @@ impl Addresses {
     }
 }
 
+/// A link without its fragment, where the rest is what the parser would begin with: it drops tabs and line feeds everywhere, and
+/// white space at the ends, of which the place before a fragment is none.
+fn plain(href: &str) -> Option<&str> {
+    let href = without_fragment(href);
+    let is_plain = memchr::memchr3(b'\t', b'\n', b'\r', href.as_bytes()).is_none()
+        && href.as_bytes().last().is_none_or(|last| *last > b' ');
+    is_plain.then_some(href)
+}
+
 impl std::fmt::Debug for Addresses {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Addresses").field("scope", &self.scope).finish_non_exhaustive()
@@ -328,5 +338,10 @@ mod tests {
         assert_eq!(&*table.join("http://a.example/b/c", "../d").unwrap().url, "http://a.example/d");
         assert_eq!(table.join("http://a.example/b/c", "http://:"), None);
         assert_eq!(table.target("no url"), None);
+        let _ = table.join("http://a.example/", "http://[#x");
+        assert_eq!(table.target("http://["), None);
+        let one = table.target("http://a.example/b#c").unwrap();
+        assert!(Arc::ptr_eq(&one, &table.target("http://a.example/b").unwrap()));
+        assert!(Arc::ptr_eq(&one, &table.join("http://a.example/", "b").unwrap()));
     }
 }

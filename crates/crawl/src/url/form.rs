@@ -57,6 +57,8 @@ impl Form {
             };
             variation = variation.max(if is_date { Variation::Dates } else { varies });
         }
+        // What the pieces are decides the limit, so that it belongs to the form.
+        hasher.write(&[variation as u8]);
         Some(Self { hash: hasher.finish(), variation })
     }
 }
@@ -127,14 +129,28 @@ fn is_iso_date(text: &str) -> bool {
 
 /// Whether a path has a year with a month behind it as segments, and no segment that varies otherwise (a numbered post of a day).
 fn has_date(path: &str) -> bool {
-    let months = path.split('/').skip(1);
-    let is_number = |segment: &str| segment.bytes().all(|byte| byte.is_ascii_digit());
+    let months = path.split('/').skip(1).map(stem);
+    let is_piece = |segment: &str| is_number(segment) && segment.len() <= 2;
     path.split('/').zip(months).any(|(year, month)| is_year(year) && is_in(month, 12))
-        && path.split('/').all(|segment| is_number(segment) || !segment.bytes().any(|byte| byte.is_ascii_digit()))
+        && path.split('/').all(|segment| {
+            !segment.bytes().any(|byte| byte.is_ascii_digit()) || is_year(segment) || is_piece(stem(segment))
+        })
+}
+
+/// A segment without an extension like `.html`.
+fn stem(segment: &str) -> &str {
+    match segment.split_once('.') {
+        Some((stem, extension)) if extension.bytes().all(|byte| byte.is_ascii_alphabetic()) => stem,
+        _ => segment,
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_year(text: &str) -> bool {
-    (4..=6).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    (4..=6).contains(&text.len()) && is_number(text)
 }
 
 fn is_in(text: &str, greatest: u8) -> bool {
@@ -155,6 +171,10 @@ mod tests {
             ("/p/1.html", "/p/4999.html", Variation::Numbers),
             ("/t?id=1&page=2", "/t?id=33&page=4", Variation::Numbers),
             ("/calendar/2026/11", "/calendar/12999/1", Variation::Dates),
+            ("/calendar/2026/11/01.html", "/calendar/2031/12/28.html", Variation::Dates),
+            ("/2026/11.html", "/2027/01.html", Variation::Dates),
+            ("/2026/11/post-1", "/2026/12/post-2", Variation::Numbers),
+            ("/2026/11/123456.html", "/2026/12/123457.html", Variation::Numbers),
             ("/events/2026-11-23", "/events/2027-01-01", Variation::Dates),
             ("/c?year=2026&month=1", "/c?year=2030&month=12", Variation::Dates),
             ("/commit/d41d8cd98f00", "/commit/e4da3b7fbbce2", Variation::Tokens),

@@ -1,5 +1,7 @@
 //! A group of changes: applied in one transaction, once, however often its connection breaks.
 
+use std::borrow::Cow;
+
 use hashbrown::{HashMap, HashSet};
 
 use super::link::Link;
@@ -223,8 +225,8 @@ async fn add(link: &mut Link, links: impl Iterator<Item = &NewEntry>) -> Result<
 }
 
 async fn add_part(link: &mut Link, links: &[&NewEntry]) -> Result<Vec<Fingerprint>, FrontierError> {
-    let keys: Vec<_> = links.iter().map(|entry| host_key(&entry.url)).collect();
-    let hosts: Vec<&str> = keys.iter().map(AsRef::as_ref).collect();
+    let hosts: Vec<Cow<'_, str>> = links.iter().map(|entry| host_key(&entry.url)).collect();
+    let hosts: Vec<&str> = hosts.iter().map(AsRef::as_ref).collect();
     let distinct: HashSet<&str> = hosts.iter().copied().collect();
     let distinct: Vec<&str> = distinct.into_iter().collect();
     link.query(schema::ADD_HOSTS, &[&distinct]).await?;

@@ -1,0 +1,156 @@
+//! A crawl that ends early and is resumed visits what an uninterrupted one visits; and sinks that are slow.
+
+mod site;
+
+use std::fs;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use site::{Asked, Reply, Site};
+use threefold_crawl::engine::{Crawl, CrawlOptions, Ending, FrontierPlace, Report};
+use threefold_crawl::page::Page;
+use threefold_crawl::sink::Sink;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A folder of its own, gone at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("threefold-engine-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        Self(path)
+    }
+
+    fn place(&self, resume: bool) -> FrontierPlace {
+        FrontierPlace::Folder { path: self.0.clone(), resume, durable: false }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn tree(asked: &Asked) -> Reply {
+    match asked.path.strip_prefix("/p").and_then(|rest| rest.parse::<u64>().ok()) {
+        Some(number) if number < 31 => {
+            Reply::links(&[format!("/p{}", 2 * number + 1), format!("/p{}", 2 * number + 2), "/p0".to_owned()])
+        }
+        Some(number) if number < 63 => Reply::links(&["/p0"]),
+        _ => Reply::status(404),
+    }
+}
+
+fn crawl(options: CrawlOptions) -> Report {
+    Crawl::start(options, None).unwrap().wait(Some(LIMIT)).expect("the crawl ends")
+}
+
+#[test]
+fn a_crawl_in_steps_visits_each_page_once() {
+    let site = Site::start(tree);
+    let folder = Folder::new("steps");
+    let options = CrawlOptions { seeds: vec![site.url("/p0")], pages: Some(10), ..CrawlOptions::default() };
+    let mut report = crawl(CrawlOptions { frontier: folder.place(false), ..options.clone() });
+    let mut steps = 1;
+    while report.ending == Ending::Pages {
+        assert_eq!(report.progress.pages, 10);
+        report = crawl(CrawlOptions { frontier: folder.place(true), ..options.clone() });
+        steps += 1;
+    }
+    assert_eq!((report.ending, steps), (Ending::Finished, 7));
+    let mut paths = site.paths();
+    paths.sort();
+    assert_eq!(paths.len(), 63);
+    assert_eq!(site.path_set().len(), 63);
+}
+
+#[test]
+fn an_aborted_crawl_is_resumed_to_the_same_pages() {
+    let site = Site::start(|asked| tree(asked).after(Duration::from_millis(2)));
+    let folder = Folder::new("aborted");
+    let options = CrawlOptions { seeds: vec![site.url("/p0")], ..CrawlOptions::default() };
+    let crawl = Crawl::start(CrawlOptions { frontier: folder.place(false), ..options.clone() }, None).unwrap();
+    while crawl.progress().pages < 5 {
+        std::thread::yield_now();
+    }
+    crawl.abort();
+    assert_eq!(crawl.wait(Some(LIMIT)).unwrap().ending, Ending::Stopped);
+    let report = self::crawl(CrawlOptions { frontier: folder.place(true), ..options });
+    assert_eq!(report.ending, Ending::Finished);
+    assert_eq!(report.progress.counts.done, 63);
+    assert_eq!(site.path_set().len(), 63);
+}
+
+/// Holds every page until it is let go.
+struct Slow {
+    held: AtomicUsize,
+    gate: tokio::sync::Semaphore,
+    urls: Mutex<Vec<String>>,
+}
+
+impl Sink for Slow {
+    fn answers(&self) -> bool {
+        false
+    }
+
+    fn deliver(&self, page: Page) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(async move {
+            self.held.fetch_add(1, Ordering::SeqCst);
+            self.gate.acquire().await.unwrap().forget();
+            self.urls.lock().unwrap().push(page.url.to_string());
+        })
+    }
+}
+
+#[test]
+fn a_sink_that_waits_holds_the_crawl_and_loses_nothing() {
+    let site = Site::start(tree);
+    let sink = Arc::new(Slow {
+        held: AtomicUsize::new(0),
+        gate: tokio::sync::Semaphore::new(1),
+        urls: Mutex::new(Vec::new()),
+    });
+    let options = CrawlOptions { seeds: vec![site.url("/p0")], concurrency: 2, ..CrawlOptions::default() };
+    let crawl = Crawl::start(options, Some(Arc::clone(&sink) as Arc<dyn Sink>)).unwrap();
+    while sink.held.load(Ordering::SeqCst) < 3 {
+        std::thread::yield_now();
+    }
+    assert!(crawl.wait(Some(Duration::from_millis(50))).is_none());
+    assert_eq!(site.paths().len(), 3);
+    sink.gate.add_permits(100);
+    assert_eq!(crawl.wait(Some(LIMIT)).unwrap().progress.pages, 63);
+    assert_eq!(sink.urls.lock().unwrap().len(), 63);
+}
+
+#[test]
+fn the_sink_is_dropped_after_the_end() {
+    struct Dropped(Arc<AtomicUsize>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    impl Sink for Dropped {
+        fn answers(&self) -> bool {
+            false
+        }
+        fn deliver(&self, _: Page) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+            Box::pin(async {})
+        }
+    }
+    let site = Site::start(|_| Reply::html(""));
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let options = CrawlOptions { seeds: vec![site.url("/")], ..CrawlOptions::default() };
+    let crawl = Crawl::start(options, Some(Arc::new(Dropped(Arc::clone(&dropped))))).unwrap();
+    assert!(crawl.wait(Some(LIMIT)).is_some());
+    while dropped.load(Ordering::SeqCst) == 0 {
+        std::thread::yield_now();
+    }
+}
