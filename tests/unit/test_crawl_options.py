@@ -74,6 +74,24 @@ def test_every_option_has_a_default():
     assert checked.engine["frontier"] is None
 
 
+@pytest.mark.parametrize(
+    ("seeds", "options", "per_host"),
+    [
+        ("http://127.0.0.1:80/a", {}, 30),
+        (["http://user:word@localhost/", "https://[::1]:8443"], {}, 30),
+        ("http://127.0.0.1/", {"per_host": 3}, 3),
+        ("http://127.0.0.1/", {"scope": "regex:."}, 8),
+        ("http://127.0.0.1/", {"proxy": "http://proxy:3128"}, 8),
+        (["http://127.0.0.1/", "http://example.org/"], {}, 8),
+        ("http://127.0.0.1.example.org/", {}, 8),
+        ("http://127.0.0.1@example.org/", {}, 8),
+        ("http://localhost.example.org/", {}, 8),
+    ],
+)
+def test_only_this_machine_is_asked_as_often_as_can_be(seeds, options, per_host):
+    assert check(seeds, {"concurrency": 30, **options}).engine["per_host"] == per_host
+
+
 def test_several_seeds_and_patterns_may_be_any_iterable():
     checked = check(
         (seed for seed in (SEED, SEED + "a")), {"exclude": "x", "headers": [("a", "b")], "cookies": {"c": "d"}}

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -49,6 +50,25 @@ def test_items_are_exported_once(site, tmp_path):
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     assert sorted(line["url"] for line in lines) == sorted(site.pages)
     assert report.collected == []
+
+
+def test_items_are_exported_as_parquet(site, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    crawl.run(site.url, crawl_parsers.item_of, output=tmp_path / "items.parquet")
+    table = parquet.read_table(tmp_path / "items.parquet")
+    assert sorted(table["url"].to_pylist()) == sorted(site.pages)
+    assert [path.name for path in tmp_path.iterdir()] == ["items.parquet"]
+
+
+def test_items_that_are_no_table_are_kept_as_lines(site, tmp_path):
+    pytest.importorskip("pyarrow")
+
+    def parse(page):
+        return {"a": 1 if page.depth else {"b": 2}}
+
+    with pytest.raises(crawl.StoreError, match="no table of Parquet"):
+        crawl.run(site.url, parse, output=tmp_path / "items.parquet")
+    assert len((tmp_path / "items.parquet.jsonl").read_text().splitlines()) == len(site.pages)
 
 
 def test_requests_are_visited(site):
@@ -229,6 +249,20 @@ def test_a_state_of_another_crawl_is_refused(site, tmp_path):
         crawl.run(site.url, state=tmp_path / "state", depth=1)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_crawl_that_cannot_begin_leaves_nothing_behind(site, tmp_path, workers, is_async):
+    if workers and is_async:
+        pytest.skip("coroutine functions do not run in processes")
+
+    async def parse(page):
+        pass
+
+    crawl.run(site.url, depth=0, state=tmp_path / "state")
+    with pytest.raises(crawl.StateError):
+        crawl.run(site.url, parse if is_async else crawl_parsers.item_of, workers=workers, state=tmp_path / "state")
+
+
 def test_pages_that_a_loop_did_not_get_to_come_again(site, tmp_path):
     first = []
     for page in crawl(site.url, state=tmp_path / "state"):
@@ -256,11 +290,28 @@ def test_a_forked_child_is_told_that_the_crawl_is_its_parents(site):
     pages.close()
 
 
-def test_ctrl_c_ends_a_crawl_with_a_keyboard_interrupt(site):
+WAYS = {
+    "loop": "for page in crawl(sys.argv[1], **options): print('page', flush=True)",
+    "stream": """
+        async def main():
+            async for page in crawl.stream(sys.argv[1], **options): print('page', flush=True)
+        asyncio.run(main())""",
+    "function": "crawl.run(sys.argv[1], lambda page: print('page', flush=True), **options)",
+    "coroutine function": """
+        async def parse(page):
+            print('page', flush=True)
+            await asyncio.sleep(60)
+        crawl.run(sys.argv[1], parse, **options)""",
+}
+
+
+@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+def test_ctrl_c_ends_a_crawl_with_a_keyboard_interrupt(site, way):
     program = (
-        "import sys; from threefold import crawl\n"
-        "try:\n"
-        "    for page in crawl(sys.argv[1], per_host=1, delay=30, robots=False): print('page', flush=True)\n"
+        "import asyncio, sys; from threefold import crawl\n"
+        "options = dict(per_host=1, delay=30, robots=False)\n"
+        "def work():\n" + textwrap.indent(textwrap.dedent(way).strip(), "    ") + "\n"
+        "try: work()\n"
         "except KeyboardInterrupt: print('interrupted')\n"
     )
     package = str(Path(crawl.__file__).parents[2])

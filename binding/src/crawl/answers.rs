@@ -13,7 +13,7 @@ use super::page::PyPage;
 use super::request::PyRequest;
 
 /// What was made of one page: items as JSON, requests, and the error of the program's function.
-pub(super) type Outcome<'py> = (Vec<String>, Vec<Bound<'py, PyRequest>>, Option<String>);
+pub(super) type Outcome = (Vec<String>, Vec<Py<PyRequest>>, Option<String>);
 
 /// An address as a page means it, without its fragment.
 ///
@@ -28,14 +28,14 @@ pub(super) fn join(page: &Page, url: &str) -> Result<String, String> {
 
 /// What the engine is to be told of a page; nothing was made of it where there is no outcome. A request whose address is none is
 /// an error of the page.
-pub(super) fn made(crawl: &Crawl, page: &PyPage, outcome: Option<Outcome<'_>>) -> Made {
+pub(super) fn made(crawl: &Crawl, page: &PyPage, outcome: Option<&Outcome>) -> Made {
     let page = &page.page;
     let Some((items, requests, error)) = outcome else {
         return Made { entry: Some(page.entry), ..Made::default() };
     };
-    let mut made = Made { entry: Some(page.entry), error, ..Made::default() };
-    made.items = items.into_iter().map(|json| Item { json }).collect();
-    for request in &requests {
+    let mut made = Made { entry: Some(page.entry), error: error.clone(), ..Made::default() };
+    made.items = items.iter().map(|json| Item { json: json.clone() }).collect();
+    for request in requests {
         if let Err(sentence) = add(crawl, &mut made, Some(page), request.get()) {
             made.error.get_or_insert(sentence);
         }
@@ -47,7 +47,7 @@ pub(super) fn made(crawl: &Crawl, page: &PyPage, outcome: Option<Outcome<'_>>) -
 ///
 /// # Errors
 /// `ValueError`: an address is none.
-pub(super) fn requests(crawl: &Crawl, page: Option<&Page>, requests: Vec<Bound<'_, PyRequest>>) -> PyResult<Made> {
+pub(super) fn requests(crawl: &Crawl, page: Option<&Page>, requests: &[Py<PyRequest>]) -> PyResult<Made> {
     let mut made = Made::default();
     for request in requests {
         add(crawl, &mut made, page, request.get()).map_err(PyValueError::new_err)?;

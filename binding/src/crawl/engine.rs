@@ -118,22 +118,25 @@ impl PyCrawl {
     fn answer(
         &self,
         py: Python<'_>,
-        pages: Vec<Bound<'_, PyPage>>,
-        outcomes: Vec<Option<Outcome<'_>>>,
+        pages: Vec<Py<PyPage>>,
+        outcomes: Vec<Option<Outcome>>,
     ) -> PyResult<Vec<(usize, String)>> {
         let crawl = self.crawl()?;
-        let mut all: Vec<Made> = Vec::with_capacity(pages.len());
-        let mut odd = Vec::new();
-        for (index, (page, outcome)) in pages.iter().zip(outcomes).enumerate() {
-            let has_error = matches!(outcome, Some((_, _, Some(_))));
-            let made = answers::made(crawl, page.get(), outcome);
-            if let (false, Some(sentence)) = (has_error, &made.error) {
-                odd.push((index, sentence.clone()));
-            }
-            all.push(made);
-        }
-        py.detach(|| crawl.answer(all));
-        Ok(odd)
+        // To read addresses takes longer than all else that is done for a page here.
+        Ok(py.detach(|| {
+            let mut odd = Vec::new();
+            let pairs = pages.iter().zip(&outcomes).enumerate();
+            let all = pairs.map(|(index, (page, outcome))| {
+                let made = answers::made(crawl, page.get(), outcome.as_ref());
+                let had_error = matches!(outcome, Some((_, _, Some(_))));
+                if let (false, Some(sentence)) = (had_error, &made.error) {
+                    odd.push((index, sentence.clone()));
+                }
+                made
+            });
+            crawl.answer(all.collect());
+            odd
+        }))
     }
 
     /// Tells that nothing was made of pages.
@@ -151,9 +154,9 @@ impl PyCrawl {
     ///
     /// Raises:
     ///     ValueError: an address is none.
-    fn add(&self, requests: Vec<Bound<'_, PyRequest>>, page: Option<&Bound<'_, PyPage>>) -> PyResult<()> {
+    fn add(&self, requests: Vec<Py<PyRequest>>, page: Option<&Bound<'_, PyPage>>) -> PyResult<()> {
         let crawl = self.crawl()?;
-        let made = answers::requests(crawl, page.map(|page| &page.get().page), requests)?;
+        let made = answers::requests(crawl, page.map(|page| &page.get().page), &requests)?;
         crawl.answer(vec![made]);
         Ok(())
     }

@@ -119,7 +119,11 @@ def _add_politeness(made: Parser) -> None:
         "--concurrency", type=_count, default=argparse.SUPPRESS, metavar="N", help="requests at a time (default: 64)"
     )
     group.add_argument(
-        "--per-host", type=_count, default=argparse.SUPPRESS, metavar="N", help="of them to one host (default: 8)"
+        "--per-host",
+        type=_count,
+        default=argparse.SUPPRESS,
+        metavar="N",
+        help="of them to one host (default: 8; on this machine all)",
     )
     group.add_argument(
         "--delay",

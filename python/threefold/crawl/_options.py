@@ -14,8 +14,11 @@ FRONTIERS = ("memory", "sqlite")
 OUTPUTS = (".jsonl", ".csv", ".sqlite", ".parquet", ".warc", ".warc.gz")
 POSTGRES = ("postgres://", "postgresql://")
 
+# Requests to one host at a time, where the crawl leaves this machine.
+PER_HOST = 8
+
 # What may be waiting for a program before fetching waits for it, in bytes.
-BUFFER_BYTES = 64 << 20
+BUFFER_BYTES = 32 << 20
 
 
 class Options(TypedDict, total=False):
@@ -30,7 +33,7 @@ class Options(TypedDict, total=False):
     bytes: int | None
     pages_per_host: int | None
     concurrency: int
-    per_host: int
+    per_host: int | None
     delay: float
     throttle: bool
     rate: float | None
@@ -94,6 +97,8 @@ def check(seeds: str | Iterable[str], given: Mapping[str, Any], caller: str = "c
     options["proxies"] = options.pop("proxy")
     buffer_bytes = options.pop("buffer_bytes")
     _check_together(options)
+    if options["per_host"] is None:
+        options["per_host"] = options["concurrency"] if _stays_here(options) else PER_HOST
     return Checked(options, buffer_bytes, _redirect_parquet(options))
 
 
@@ -112,6 +117,13 @@ def _seeds(seeds: str | Iterable[str]) -> list[str]:
         if not re.match(r"https?://[^/]", seed, re.IGNORECASE):
             raise ValueError(f"{seed!r} is no address to begin at: it must start with http:// or https://")
     return listed
+
+
+def _stays_here(options: dict[str, Any]) -> bool:
+    """Whether the crawl asks this machine alone, which needs no politeness."""
+    hosts = [re.match(r"[^/]*//([^/?#]*@)?(\[[^\]]*\]|[^/?#:]*)", seed) for seed in options["seeds"]]
+    is_local = all(host and re.fullmatch(r"127(\.\d+){3}|\[::1\]|localhost", host[2], re.IGNORECASE) for host in hosts)
+    return is_local and options["scope"] in ("host", "prefix") and not options["proxies"]
 
 
 def _check_together(options: dict[str, Any]) -> None:
@@ -276,7 +288,7 @@ _KINDS: dict[str, _Kind] = {
     "bytes": _Kind(None, _or_none(_count(1))),
     "pages_per_host": _Kind(None, _or_none(_count(1))),
     "concurrency": _Kind(64, _count(1, 10_000)),
-    "per_host": _Kind(8, _count(1, 10_000)),
+    "per_host": _Kind(None, _or_none(_count(1, 10_000))),
     "delay": _Kind(0.0, _number(0)),
     "throttle": _Kind(True, _flag),
     "rate": _Kind(None, _or_none(_number(0, is_more=True))),

@@ -77,6 +77,32 @@ def one_line(error: BaseException) -> str:
     return " ".join("".join(traceback.format_exception_only(error)).split())
 
 
+class Pace:
+    """How many pages are taken at once: many while calls are short, one while they are long.
+
+    So nobody sits on pages that others could parse.
+
+    Args:
+        most: how many at most: as many as cost less than a wake.
+    """
+
+    # What a batch may take; seconds.
+    PERIOD_S = 0.02
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.count = 1
+
+    def learn(self, seconds: float, page_count: int) -> None:
+        """Take a batch's time into account.
+
+        Args:
+            seconds: how long it took.
+            page_count: how many pages it had.
+        """
+        self.count = max(1, min(self._most, int(self.PERIOD_S * page_count / max(seconds, 1e-6))))
+
+
 class Ledger:
     """Where everything that `parse` makes arrives: it tells the engine, and keeps what the report needs.
 

@@ -13,9 +13,9 @@ from typing import Any
 from threefold._threefold import CrawlEngine, Page
 from threefold.asyncio import EventLoop
 from threefold.crawl import _watch
-from threefold.crawl._outcomes import Ledger, Maker, Outcome
+from threefold.crawl._outcomes import Ledger, Maker, Outcome, Pace
 
-# Pages that a task takes at once; those that it has are not at another task's disposal.
+# Pages that a task takes at once, at most.
 TAKEN = 16
 
 # How often somebody looks what the tasks are at; seconds.
@@ -42,6 +42,7 @@ class Tasks:
         self._crash: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._all: asyncio.Task[None] | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self, engine: CrawlEngine) -> None:
         """Begin to take pages."""
@@ -56,6 +57,8 @@ class Tasks:
         Raises:
             BaseException: what ended the loop that was not a page's.
         """
+        if self._thread is None:
+            return
         self._thread.join(END_PATIENCE_S)
         if self._thread.is_alive() and self._loop is not None and self._all is not None:
             try:
@@ -89,7 +92,9 @@ class Tasks:
         slot = _watch.Slot()
         self._slots.append(slot)
         takes_generator = inspect.isasyncgenfunction(inspect.unwrap(self._parse))
-        while (pages := await self._engine.take_async(TAKEN)) is not None:
+        pace = Pace(TAKEN)
+        while (pages := await self._engine.take_async(pace.count)) is not None:
+            begun = time.monotonic()
             outcomes: list[Outcome | None] = []
             for page in pages:
                 maker = Maker()
@@ -102,6 +107,7 @@ class Tasks:
                     outcomes.append(maker.outcome())
             slot.end()
             self._ledger.answer(pages, outcomes)
+            pace.learn(time.monotonic() - begun, len(pages))
             # Where pages come faster than they are parsed, no wait above lets the others run.
             await asyncio.sleep(0)
 

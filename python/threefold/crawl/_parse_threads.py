@@ -9,9 +9,9 @@ from typing import Any
 
 from threefold._threefold import CrawlEngine, Page
 from threefold.crawl import _watch
-from threefold.crawl._outcomes import Ledger, Outcome, match, sweep
+from threefold.crawl._outcomes import Ledger, Outcome, Pace, match, one_line, sweep
 
-# Pages that a thread takes at once: as many as cost less than a wake.
+# Pages that a thread takes at once, at most.
 TAKEN = 32
 
 # How often somebody looks what the threads are at, and how long a call may block before another thread helps; seconds.
@@ -37,7 +37,7 @@ class Threads:
     ) -> None:
         self._parse = parse
         self._takes_many = takes_many
-        self._taken = taken if takes_many else TAKEN
+        self._taken = taken
         self._limit = limit
         self._ledger = ledger
         self._slots: list[_watch.Slot] = []
@@ -75,14 +75,20 @@ class Threads:
 
     def _run(self, slot: _watch.Slot) -> None:
         slot.thread = threading.get_ident()
+        pace = Pace(TAKEN)
         try:
-            while (pages := self._engine.take(self._taken)) is not None:
+            while (pages := self._next(pace)) is not None:
+                begun = time.monotonic()
                 outcomes = self._many(pages, slot) if self._takes_many else self._each(pages, slot)
                 slot.end()
                 self._ledger.answer(pages, outcomes)
+                pace.learn(time.monotonic() - begun, len(pages))
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that joins
             self._crash = error
             self._engine.abort()
+
+    def _next(self, pace: Pace) -> list[Page] | None:
+        return self._engine.take(self._taken if self._takes_many else pace.count)
 
     def _each(self, pages: list[Page], slot: _watch.Slot) -> list[Outcome | None]:
         return sweep(pages, self._parse, self._ledger.note, slot.begin)
@@ -94,8 +100,6 @@ class Threads:
         except Exception as error:  # noqa: BLE001 - the pages' error is the pages'
             for page in pages:
                 self._ledger.note(page, error)
-            from threefold.crawl._outcomes import one_line
-
             return [([], [], one_line(error)) for _page in pages]
 
     def _watch(self) -> None:
