@@ -47,6 +47,7 @@ pub(crate) struct Channel {
 }
 
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, and any of them may be true together")]
 struct State {
     pages: VecDeque<Page>,
     bytes: usize,

@@ -58,6 +58,7 @@ impl PyCrawl {
 }
 
 #[pymethods]
+#[allow(clippy::needless_pass_by_value, reason = "lists are converted into values of their own")]
 impl PyCrawl {
     /// Starts a crawl.
     ///

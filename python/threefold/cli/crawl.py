@@ -73,15 +73,16 @@ def _main(parser: Parser, parsed: Namespace) -> int:
     except (TypeError, ValueError, ImportError) as error:
         parser.error(str(error))
     except StateError as error:
-        complain(_with_advice(str(error), parsed))
+        # The engine does not know what its options are called here.
+        complain(str(error).replace("resume it,", "resume it (--resume),"))
         return arguments.EXIT_STATE
     except StoreError as error:
-        complain(f"{error}; what was recorded is kept: go on with --resume")
+        complain(f"{error}{_advice(parsed)}")
         return arguments.EXIT_STORE
 
 
-def _with_advice(sentence: str, parsed: Namespace) -> str:
-    return sentence if "--resume" in sentence or parsed.resume else f"{sentence} (--resume goes on with it)"
+def _advice(parsed: Namespace) -> str:
+    return "" if parsed.frontier == "memory" else "; what was recorded is kept: go on with --resume"
 
 
 def _explain(seeds: list[str], options: dict[str, Any], address: str) -> int:
@@ -133,7 +134,7 @@ class _Command:
         except StoreError as error:
             if error.report is None:
                 raise
-            complain(f"{error.report.error}; what was recorded is kept: go on with --resume")
+            complain(f"{error.report.error}{_advice(self._parsed)}")
             report = error.report
         finally:
             for number, handler in before.items():
