@@ -18,7 +18,9 @@ site_server = importlib.import_module("site_server")
 @pytest.fixture(scope="session")
 def postgresql_manual() -> Iterator[Any]:
     """The manual of PostgreSQL: 1,169 pages, none of them dead."""
-    with site_server.Site(site_server.package_folder("postgresql-doc-15", "usr/share/doc/postgresql-doc-15/html")) as site:
+    with site_server.Site(
+        site_server.package_folder("postgresql-doc-15", "usr/share/doc/postgresql-doc-15/html")
+    ) as site:
         yield site
 
 

@@ -50,7 +50,7 @@ def main(words: list[str]) -> int:
         SystemExit: after help or a wrong argument.
     """
     parser = arguments.parser()
-    parsed = parser.parse_args(words)
+    parsed = parser.parse_intermixed_args(words)
     try:
         return _main(parser, parsed)
     except KeyboardInterrupt:

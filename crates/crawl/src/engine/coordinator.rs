@@ -283,7 +283,8 @@ impl Coordinator {
     /// How the end is told: a crawl without any page says why, one whose limit was its last page is finished.
     fn judged(&self, ending: Ending) -> (Ending, Option<String>) {
         let desk = self.shared.desk();
-        if ending == Ending::Finished && desk.tally.pages == 0 && !self.is_resumed {
+        // Of a frontier that is shared, others may have had all the pages.
+        if ending == Ending::Finished && desk.tally.pages == 0 && desk.counts.done == 0 && !self.is_resumed {
             let why = desk.tally.first_failure.clone().unwrap_or_else(|| {
                 let refusals: Vec<String> = desk.tally.refusals.by_name().into_keys().collect();
                 format!("no seed was fetched: {}", refusals.join(", "))
