@@ -9,6 +9,7 @@ pub(crate) mod backed;
 mod buffers;
 pub(crate) mod contexts;
 pub(crate) mod datagrams;
+pub(crate) mod futures;
 pub(crate) mod handles;
 pub(crate) mod tasks;
 pub(crate) mod windows;

@@ -19,11 +19,14 @@ use super::mark::Mark;
 use super::sentry::Post;
 use super::sockets::{Sockets, os_error};
 use crate::convert::Constructed;
+use crate::ffi::futures;
 use crate::ffi::handles::{self, Scheduler, SharedContext};
 use crate::ffi::tasks::{self, TaskMaker};
 
 /// From how many callbacks on they are a crowd: fewer contexts than the interpreter keeps for use again.
 const CROWD: usize = 200;
+/// How many futures are kept for waits to come: tasks go on one behind the other, and most wait again at once.
+const MOST_SPARE: usize = 16;
 
 /// The native part of `threefold.asyncio.EventLoop`.
 #[pyclass(subclass, frozen, name = "EventLoopCore", module = "threefold._threefold")]
@@ -55,6 +58,8 @@ pub(crate) struct EventLoopCore {
     has_task_factory: AtomicBool,
     pub(super) sockets: Sockets,
     pub(super) datagrams: super::datagrams::Spare,
+    /// Futures for waits to come.
+    pub(super) spare_futures: Latch<Vec<Py<PyAny>>>,
     /// For those who look at it from outside.
     pub(super) mark: Arc<Mark>,
     pub(super) post: OnceLock<Arc<Post>>,
@@ -86,6 +91,7 @@ impl EventLoopCore {
             has_task_factory: AtomicBool::new(false),
             sockets: Sockets::default(),
             datagrams: Latch::default(),
+            spare_futures: Latch::default(),
             mark: Arc::default(),
             post: OnceLock::new(),
         })
@@ -226,6 +232,7 @@ impl EventLoopCore {
         self.ready.close().iter().try_for_each(|handle| handles::traverse(handle, &visit))?;
         visit.call(&*self.crowds_context.close())?;
         self.timers.close().values().try_for_each(|handle| handles::traverse(handle, &visit))?;
+        self.spare_futures.close().iter().try_for_each(|future| visit.call(future))?;
         self.watch.close().watchers().try_for_each(|hearer| hearer.traverse(&visit))
     }
 
@@ -258,6 +265,33 @@ impl EventLoopCore {
         self.is_closed.load(Ordering::Relaxed)
     }
 
+    /// Ends the wait of a task for a future that is nobody else's matter: it goes on when all that is ready has run. False, and
+    /// nothing has changed, if the future's own methods must end it.
+    #[inline]
+    pub(super) fn finish(&self, future: &Bound<'_, PyAny>) -> bool {
+        let is_finished = Scheduler::is_plain(self) && futures::finish(future);
+        if is_finished {
+            self.take_soon(future.clone().unbind());
+        }
+        is_finished
+    }
+
+    /// A future that has served and is pending again.
+    #[inline]
+    pub(super) fn take_spare_future(&self) -> Option<Py<PyAny>> {
+        if Scheduler::is_plain(self) { self.spare_futures.close().pop() } else { None }
+    }
+
+    /// Keeps a future for a wait to come, if nobody else has it.
+    #[inline]
+    pub(super) fn keep_future(&self, future: Bound<'_, PyAny>) {
+        let Some(future) = futures::reuse(future) else { return };
+        let mut spare = self.spare_futures.close();
+        if spare.len() < MOST_SPARE {
+            spare.push(future);
+        }
+    }
+
     /// A turn is over: no context is kept for a crowd that was.
     #[inline]
     pub(super) fn note_turn(&self) {
@@ -277,7 +311,8 @@ impl EventLoopCore {
         let timers = self.timers.close().take_all();
         let watchers = self.watch.close().take_all();
         let context = self.crowds_context.close().take();
-        drop((ready, timers, watchers, context));
+        let futures = std::mem::take(&mut *self.spare_futures.close());
+        drop((ready, timers, watchers, context, futures));
         self.drop_inbox();
     }
 }

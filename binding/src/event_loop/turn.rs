@@ -4,8 +4,8 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use threefold_event_loop::Watch;
 use threefold_event_loop::watch::Side;
 use threefold_sys::clock::Instant;
@@ -16,6 +16,8 @@ use super::hearer::Hearer;
 use super::sentry;
 use super::sockets::os_error;
 use super::state::EventLoopCore;
+use super::stream::leaves_loop;
+use crate::ffi::futures;
 use crate::ffi::handles::{self, Ran, Scheduler};
 use crate::interrupt::SLICE;
 use crate::kept::intern;
@@ -231,6 +233,7 @@ fn run_first(this: &Bound<'_, EventLoopCore>, count: usize) -> PyResult<()> {
         match ran {
             Ran::Done => handles::release(handle),
             Ran::Raised(error) => report(this, &handle, error)?,
+            Ran::Foreign if futures::is_known(&handle) => resume(this, handle)?,
             Ran::Foreign => {
                 core.mark.runs(&handle);
                 let outcome = this.call_method1(intern!(py, "_run_handle"), (&handle,));
@@ -242,11 +245,34 @@ fn run_first(this: &Bound<'_, EventLoopCore>, count: usize) -> PyResult<()> {
     Ok(())
 }
 
+/// Goes on with a task that waited for a future.
+fn resume(this: &Bound<'_, EventLoopCore>, future: Bound<'_, PyAny>) -> PyResult<()> {
+    let core = this.get();
+    core.mark.runs(&future);
+    let outcome = futures::resume(&future);
+    core.mark.has_run();
+    core.keep_future(future);
+    outcome.or_else(|error| report_of_task(this, error))
+}
+
+/// A task tells of what its coroutine raised; this would be the interpreter's own.
+#[cold]
+fn report_of_task(this: &Bound<'_, EventLoopCore>, error: PyErr) -> PyResult<()> {
+    let py = this.py();
+    if leaves_loop(py, &error) {
+        return Err(error);
+    }
+    let context = PyDict::new(py);
+    context.set_item("message", "Exception while a task was resumed")?;
+    context.set_item("exception", error.into_value(py))?;
+    this.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
+}
+
 /// What a callback raised goes to the loop's exception handler, or out of the loop.
 #[cold]
 fn report(this: &Bound<'_, EventLoopCore>, handle: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
     let py = this.py();
-    if error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py) {
+    if leaves_loop(py, &error) {
         return Err(error);
     }
     this.call_method1(intern!(py, "_report_callback"), (handle, error.into_value(py))).map(drop)

@@ -60,7 +60,7 @@ where
 }
 
 /// Whether nobody else has an object, nor its buffer; not known, and so false, where threads run without the interpreter's lock.
-pub(crate) fn is_ours_alone(object: &Bound<'_, PyByteArray>) -> bool {
+pub(crate) fn is_ours_alone(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: attached, and the object lives. Who has its buffer has a reference, too.
     cfg!(not(Py_GIL_DISABLED)) && unsafe { ffi::Py_REFCNT(object.as_ptr()) } == 1
 }
@@ -70,7 +70,7 @@ pub(crate) fn refilled_bytearray<'py, F>(object: Bound<'py, PyByteArray>, fill: 
 where
     F: for<'one> FnOnce(Target<'one>) -> PyResult<Filled<'one>>,
 {
-    if !is_ours_alone(&object) {
+    if !is_ours_alone(object.as_any()) {
         return new_bytearray(object.py(), object.len(), fill);
     }
     // SAFETY: nobody else has it, nor gets it until it is returned; it has as many bytes.

@@ -3,8 +3,9 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyDict};
 
-use crate::kept::{Kept, intern};
-use crate::python;
+use super::super::state::EventLoopCore;
+use crate::ffi::futures;
+use crate::kept::intern;
 
 /// Appends what arrives to what is buffered, and wakes who waits for it: `StreamReader.feed_data`.
 pub(in super::super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyBytes>) -> PyResult<()> {
@@ -29,17 +30,28 @@ pub(in super::super) fn feed(reader: &Bound<'_, PyDict>, bytes: &Bound<'_, PyByt
     Ok(())
 }
 
+/// A future for a task to wait for.
+pub(super) fn new_future<'py>(event_loop: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let spare = match event_loop.cast::<EventLoopCore>() {
+        Ok(event_loop) => event_loop.get().take_spare_future(),
+        Err(_another) => None,
+    };
+    let py = event_loop.py();
+    let future = match spare {
+        Some(spare) => spare.into_bound(py),
+        None => event_loop.call_method0(intern!(py, "create_future"))?,
+    };
+    futures::set_blocking(&future)?;
+    Ok(future)
+}
+
 /// Ends the wait for `future`; false if it was cancelled.
 pub(super) fn finish(reader: &Bound<'_, PyDict>, future: &Bound<'_, PyAny>) -> PyResult<bool> {
-    static SET_RESULT: Kept<PyAny> = Kept::new();
     let py = reader.py();
-    let class = python::future_class(py)?;
-    // Without a look for the method by its name.
-    let is_set = if future.get_type().is(class) {
-        let set_result = SET_RESULT.get_or_find(py, || class.getattr("set_result"))?;
-        set_result.call1((future, py.None())).is_ok()
-    } else {
-        future.call_method1(intern!(py, "set_result"), (py.None(),)).is_ok()
+    let event_loop = item(reader, intern!(py, "_loop"))?;
+    let is_set = match event_loop.cast::<EventLoopCore>() {
+        Ok(event_loop) if event_loop.get().finish(future) => true,
+        _ => future.call_method1(intern!(py, "set_result"), (py.None(),)).is_ok(),
     };
     if !is_set {
         return Ok(false);

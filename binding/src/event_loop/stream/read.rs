@@ -20,7 +20,7 @@ use pyo3::types::{PyByteArray, PyBytes, PyDict, PyType};
 use threefold_wait::Latch;
 
 use super::super::tls::TlsCore;
-use super::buffer::{finish, item, resume_if_enough_was_taken};
+use super::buffer::{finish, item, new_future, resume_if_enough_was_taken};
 use super::connection::StreamCore;
 use super::want::{Found, Want};
 use crate::convert::Constructed;
@@ -217,9 +217,8 @@ impl Read {
             reader.set_item(intern!(py, "_paused"), false)?;
             item(reader, intern!(py, "_transport"))?.call_method0(intern!(py, "resume_reading"))?;
         }
-        let future = item(reader, intern!(py, "_loop"))?.call_method0(intern!(py, "create_future"))?;
+        let future = new_future(&item(reader, intern!(py, "_loop"))?)?;
         reader.set_item(intern!(py, "_waiter"), &future)?;
-        future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
         let previous = std::mem::replace(
             &mut *self.progress.close(),
             Progress::Waiting(reader.clone().unbind(), future.clone().unbind()),
