@@ -420,6 +420,7 @@ fn install_handles(
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<EventLoopCore>()?;
+    module.add_function(wrap_pyfunction!(handles::args_of_handle, module)?)?;
     module.add_function(wrap_pyfunction!(handles::context_of_handle, module)?)?;
     module.add_function(wrap_pyfunction!(handles::lock_of_handle, module)?)?;
     module.add_function(wrap_pyfunction!(install_handles, module)?)

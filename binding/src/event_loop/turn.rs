@@ -42,7 +42,8 @@ pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()>
         let earlier_count = take_news(this)?;
         run_ready(this, earlier_count)?;
         core.note_turn();
-        if core.is_stopping.swap(false, Ordering::Relaxed) {
+        if core.is_stopping.load(Ordering::Relaxed) {
+            core.is_stopping.store(false, Ordering::Relaxed);
             return Ok(());
         }
     }
@@ -70,7 +71,9 @@ fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<usize> {
         core.looked_at.store(Instant::now().as_nanos(), Ordering::Relaxed);
     }
     make_due_ready(core);
-    core.empty_inbox();
+    if !core.inbox.is_empty() {
+        core.empty_inbox();
+    }
     Ok(earlier_count)
 }
 

@@ -40,7 +40,9 @@ static PLACES: OnceLock<Option<Places>> = OnceLock::new();
 
 fn places(py: Python<'_>) -> Option<&'static Places> {
     PLACES
-        .get_or_init(|| if cfg!(Py_GIL_DISABLED) { None } else { find(py).ok().flatten().filter(|found| works(py, found)) })
+        .get_or_init(|| {
+            if cfg!(Py_GIL_DISABLED) { None } else { find(py).ok().flatten().filter(|found| works(py, found)) }
+        })
         .as_ref()
 }
 
@@ -166,7 +168,10 @@ fn new_future<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
 
 /// A callback that a future has never seen, and a context.
 fn new_callback(py: Python<'_>) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)> {
-    Ok((py.import("builtins")?.getattr("list")?.call0()?.getattr("append")?, py.import("contextvars")?.getattr("Context")?.call0()?))
+    Ok((
+        py.import("builtins")?.getattr("list")?.call0()?.getattr("append")?,
+        py.import("contextvars")?.getattr("Context")?.call0()?,
+    ))
 }
 
 fn add(future: &Bound<'_, PyAny>, callback: &Bound<'_, PyAny>, context: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -204,8 +209,11 @@ fn find(py: Python<'_>) -> PyResult<Option<Places>> {
     };
     let one = places_of(&fresh, &with_one);
     let two = places_of(&with_one, &with_two);
-    let at = |found: &[(usize, usize)], wanted: usize| found.iter().find(|(_, word)| *word == wanted).map(|(place, _)| *place);
-    let (Some(callback), Some(context), [(callbacks, _list)]) = (at(&one, callback_word), at(&one, context_word), two.as_slice())
+    let at = |found: &[(usize, usize)], wanted: usize| {
+        found.iter().find(|(_, word)| *word == wanted).map(|(place, _)| *place)
+    };
+    let (Some(callback), Some(context), [(callbacks, _list)]) =
+        (at(&one, callback_word), at(&one, context_word), two.as_slice())
     else {
         return Ok(None);
     };
@@ -220,8 +228,18 @@ fn find(py: Python<'_>) -> PyResult<Option<Places>> {
     let class = class.unbind();
     let (blocking, blocking_bit) = (blocking_place, bit);
     let callbacks = *callbacks;
-    let places =
-        Places { class, callback, context, callbacks, result, state, finished, blocking, blocking_bit, weak_references };
+    let places = Places {
+        class,
+        callback,
+        context,
+        callbacks,
+        result,
+        state,
+        finished,
+        blocking,
+        blocking_bit,
+        weak_references,
+    };
     Ok(is_clear.then_some(places))
 }
 

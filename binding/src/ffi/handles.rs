@@ -24,7 +24,7 @@ pub(crate) use cancelling::is_cancelled;
 use cancelling::{cancel, cancel_timer};
 pub(crate) use locking::lock_of_handle;
 use making::new_handle;
-pub(crate) use making::{SharedContext, context_of_handle};
+pub(crate) use making::{SharedContext, args_of_handle, context_of_handle};
 pub(crate) use marking::Running;
 pub(crate) use running::{Ran, release, run, traverse};
 
@@ -84,6 +84,8 @@ struct Classes {
     weak_references_of_threadsafe: isize,
     /// Plain handles that have run and are nobody's: their slots are empty, and the garbage collector does not see them.
     spare: Latch<Vec<Py<PyAny>>>,
+    /// The same, of those for callbacks of other threads.
+    spare_threadsafe: Latch<Vec<Py<PyAny>>>,
     /// The complete methods, for what is not the common case.
     complete: [OnceLock<Py<PyAny>>; METHOD_COUNT],
 }
@@ -114,7 +116,7 @@ pub(crate) fn install<S: Scheduler>(
     contexts::find_variables(py)?;
     let slots = Slots {
         callback: offset(plain, "_callback")?,
-        args: offset(plain, "_args")?,
+        args: offset(&base_of(plain)?, "_args")?,
         cancelled: offset(plain, "_cancelled")?,
         event_loop: offset(plain, "_loop")?,
         source_traceback: offset(plain, "_source_traceback")?,
@@ -144,6 +146,7 @@ pub(crate) fn install<S: Scheduler>(
         weak_references: weak_references_of(plain),
         weak_references_of_threadsafe: weak_references_of(threadsafe),
         spare: Latch::default(),
+        spare_threadsafe: Latch::default(),
         complete: complete.map(|method| OnceLock::from(method.unbind())),
     };
     if CLASSES.set(classes).is_err() {

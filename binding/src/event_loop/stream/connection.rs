@@ -53,12 +53,7 @@ impl StreamCore {
     #[new]
     #[pyo3(signature = (event_loop, descriptor, context=None, is_pipe=false))]
     fn new(event_loop: Py<EventLoopCore>, descriptor: RawFd, context: Option<Py<PyAny>>, is_pipe: bool) -> Self {
-        let state = State {
-            stream: Stream::default(),
-            protocol: None,
-            receiver: Receiver::Unknown,
-            expected_bytes: 0,
-        };
+        let state = State { stream: Stream::default(), protocol: None, receiver: Receiver::Unknown, expected_bytes: 0 };
         Self { constructed: Constructed::YES, descriptor, is_pipe, event_loop, context, state: Latch::new(state) }
     }
 

@@ -341,7 +341,8 @@ impl StreamRead {
             Progress::Served(..) | Progress::Over => None,
         };
         drop(inner);
-        let transport = core.and_then(|core| core.get().state.close().transport.as_ref().map(|known| known.clone_ref(py)));
+        let transport =
+            core.and_then(|core| core.get().state.close().transport.as_ref().map(|known| known.clone_ref(py)));
         (method, transport)
     }
 

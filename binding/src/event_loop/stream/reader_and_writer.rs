@@ -111,10 +111,7 @@ fn standard<'py>(py: Python<'py>, class: &str, method: &str) -> PyResult<Bound<'
 }
 
 /// What a reader or writer keeps under a name.
-fn item<'py>(
-    dictionary: &Bound<'py, PyDict>,
-    name: &Bound<'py, pyo3::types::PyString>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn item<'py>(dictionary: &Bound<'py, PyDict>, name: &Bound<'py, pyo3::types::PyString>) -> PyResult<Bound<'py, PyAny>> {
     dictionary.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyAttributeError::new_err(name.clone().unbind()))
 }
 
