@@ -5,6 +5,7 @@
 //! which is as much as a whole uncontended lock operation. So each hot method exists twice: the `#[pymethods]` one is
 //! complete, and a [`FastMethod`] in front of it answers the common case or says [`Fast::Slow`].
 
+pub(crate) mod attached;
 pub(crate) mod backed;
 mod buffers;
 pub(crate) mod contexts;

@@ -41,7 +41,7 @@ pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()>
     loop {
         let earlier_count = take_news(this)?;
         run_ready(this, earlier_count)?;
-        core.note_turn();
+        core.note_turn(this.py());
         if core.is_stopping.load(Ordering::Relaxed) {
             core.is_stopping.store(false, Ordering::Relaxed);
             return Ok(());
@@ -55,7 +55,7 @@ pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()>
 fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<usize> {
     let (py, core) = (this.py(), this.get());
     sentry::go_on_after_fork(py)?;
-    let earlier_count = core.ready.close().len();
+    let earlier_count = core.ready.close(py).len();
     let is_idle = earlier_count == 0 && !core.is_stopping.load(Ordering::Relaxed);
     let limit = if is_idle { until_first_timer(core) } else { Some(Duration::ZERO) };
     if limit == Some(Duration::ZERO) {
@@ -70,9 +70,9 @@ fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<usize> {
         sleep(py, core, limit)?;
         core.looked_at.store(Instant::now().as_nanos(), Ordering::Relaxed);
     }
-    make_due_ready(core);
+    make_due_ready(py, core);
     if !core.inbox.is_empty() {
-        core.empty_inbox();
+        core.empty_inbox(py);
     }
     Ok(earlier_count)
 }
@@ -91,14 +91,14 @@ fn until_first_timer(core: &EventLoopCore) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(left.max(0.0)).unwrap_or(LONGEST).min(LONGEST))
 }
 
-fn make_due_ready(core: &EventLoopCore) {
+fn make_due_ready(py: Python<'_>, core: &EventLoopCore) {
     if core.timers.close().is_empty() {
         return;
     }
     let now = Scheduler::time(core) + RESOLUTION;
     loop {
         let Some(handle) = core.timers.close().pop_due(now) else { return };
-        core.ready.close().push_back(handle);
+        core.ready.close(py).push_back(handle);
     }
 }
 
@@ -108,7 +108,7 @@ fn sleep(py: Python<'_>, core: &EventLoopCore, limit: Option<Duration>) -> PyRes
     let is_main_thread = slot::is_main_thread();
     loop {
         py.check_signals()?;
-        if !core.ready.close().is_empty() || core.is_stopping.load(Ordering::Relaxed) {
+        if !core.ready.close(py).is_empty() || core.is_stopping.load(Ordering::Relaxed) {
             return Ok(());
         }
         let left = deadline.map(|deadline| deadline.since(Instant::now()));
@@ -138,7 +138,7 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
     let mut is_news = false;
     // Those that an exception has kept from acting hear by level, and so again.
     core.waiting_natives.close().clear();
-    let defers = !core.ready.close().is_empty();
+    let defers = !core.ready.close(py).is_empty();
     let mut outcome = Ok(());
     match waited {
         Ok(()) => {
@@ -183,7 +183,7 @@ fn tell(py: Python<'_>, core: &EventLoopCore, event: Event, defers: bool, is_lea
                 let unwatched = core.watch.close().clear(Watch::<Hearer>::descriptor(event.token), side);
                 drop(unwatched);
             }
-            Some(Hearer::Handle(handle)) => core.ready.close().push_back(handle),
+            Some(Hearer::Handle(handle)) => core.ready.close(py).push_back(handle),
             Some(Hearer::Future(future)) => {
                 let unwatched = core.watch.close().clear(Watch::<Hearer>::descriptor(event.token), side);
                 drop(unwatched);
@@ -199,7 +199,7 @@ fn tell(py: Python<'_>, core: &EventLoopCore, event: Event, defers: bool, is_lea
 /// Runs the callbacks that are ready now, and those who act at once behind the earlier ones; what they make ready comes in the
 /// next turn.
 fn run_ready(this: &Bound<'_, EventLoopCore>, earlier_count: usize) -> PyResult<()> {
-    let count = this.get().ready.close().len();
+    let count = this.get().ready.close(this.py()).len();
     run_first(this, earlier_count)?;
     act(this)?;
     run_first(this, count.saturating_sub(earlier_count))
@@ -228,7 +228,7 @@ fn run_first(this: &Bound<'_, EventLoopCore>, count: usize) -> PyResult<()> {
     let (py, core) = (this.py(), this.get());
     for _ in 0..count {
         // None: a callback has closed the loop.
-        let Some(handle) = core.ready.close().pop_front() else { return Ok(()) };
+        let Some(handle) = core.ready.close(py).pop_front() else { return Ok(()) };
         let handle = handle.into_bound(py);
         core.mark.runs(&handle);
         let ran = if core.is_debugging.load(Ordering::Relaxed) { Ran::Foreign } else { handles::run(&handle) };

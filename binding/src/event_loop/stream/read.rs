@@ -16,17 +16,17 @@ use std::sync::Arc;
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyType};
-use threefold_wait::Latch;
 
 use super::reader::{ReaderCore, append};
 use super::want::{Found, Want};
 use crate::convert::Constructed;
+use crate::ffi::attached::Attached;
 use crate::ffi::{Awaitable, Step, install_awaitable, is_nobody_elses, take_front};
 
 /// How many reads that are over are kept for reads to come: their tasks let go of them before they read again.
 const MOST_SPARE: usize = 16;
 
-static SPARE: Latch<Vec<Py<StreamRead>>> = Latch::new(Vec::new());
+static SPARE: Attached<Vec<Py<StreamRead>>> = Attached::new(Vec::new());
 
 /// A read of a stream.
 #[pyclass(frozen, module = "threefold._threefold", name = "StreamRead", weakref)]
@@ -36,7 +36,7 @@ pub(in super::super) struct StreamRead {
 }
 
 /// What the reader knows of a read.
-pub(in super::super) struct Read(Latch<Inner>);
+pub(in super::super) struct Read(Attached<Inner>);
 
 struct Inner {
     want: Want,
@@ -75,26 +75,26 @@ impl StreamRead {
         let py = reader.py();
         let progress = Progress::New(Reader { object: reader.clone().unbind(), core: core.clone().unbind() });
         let inner = Inner { want, looked_at: 0, progress };
-        let spare = SPARE.close().pop();
+        let spare = SPARE.close(py).pop();
         match spare {
             Some(spare) if is_nobody_elses(spare.bind(py)) && Arc::strong_count(&spare.get().read) == 1 => {
-                let previous = std::mem::replace(&mut *spare.get().read.0.close(), inner);
+                let previous = std::mem::replace(&mut *spare.get().read.0.close(py), inner);
                 drop(previous);
                 Ok(spare)
             }
-            _ => Py::new(py, Self { constructed: Constructed::YES, read: Arc::new(Read(Latch::new(inner))) }),
+            _ => Py::new(py, Self { constructed: Constructed::YES, read: Arc::new(Read(Attached::new(inner))) }),
         }
     }
 }
 
 impl Read {
     /// How much an arrival may bring at most.
-    pub(in super::super) fn most_bytes(&self) -> usize {
-        self.0.close().want.most_bytes()
+    pub(in super::super) fn most_bytes(&self, py: Python<'_>) -> usize {
+        self.0.close(py).want.most_bytes()
     }
 
     fn want(&self, py: Python<'_>) -> Want {
-        self.0.close().want.clone_ref(py)
+        self.0.close(py).want.clone_ref(py)
     }
 
     /// Gives it what arrived.
@@ -103,7 +103,7 @@ impl Read {
     /// Python's own; the reader has what arrived.
     pub(in super::super) fn serve<'py>(&self, bytes: Bound<'py, PyBytes>) -> PyResult<Served<'py>> {
         let py = bytes.py();
-        let inner = self.0.close();
+        let inner = self.0.close(py);
         let Progress::Waiting(reader, future) = &inner.progress else { return Ok(Served::Left(bytes)) };
         let (reader, future) = (reader.clone_ref(py), future.clone_ref(py));
         let want = inner.want.clone_ref(py);
@@ -130,7 +130,7 @@ impl Read {
             };
             return Ok(Served::Left(all));
         }
-        let previous = std::mem::replace(&mut self.0.close().progress, Progress::Served(reader, wanted.unbind()));
+        let previous = std::mem::replace(&mut self.0.close(py).progress, Progress::Served(reader, wanted.unbind()));
         drop(previous);
         Ok(rest.map_or(Served::All, Served::Left))
     }
@@ -149,9 +149,9 @@ impl Read {
             return Ok(Served::Left(bytes.clone()));
         }
         append(buffer, bytes)?;
-        let looked_at = self.0.close().looked_at;
+        let looked_at = self.0.close(py).looked_at;
         if let Found::NotYet(looked_at) = want.find(buffer, looked_at, core) {
-            self.0.close().looked_at = looked_at;
+            self.0.close(py).looked_at = looked_at;
             return Ok(Served::NotEnough);
         }
         core.finish(future);
@@ -159,15 +159,15 @@ impl Read {
         Ok(Served::Left(PyBytes::new(py, b"")))
     }
 
-    fn take_progress(&self) -> Progress {
-        std::mem::replace(&mut self.0.close().progress, Progress::Over)
+    fn take_progress(&self, py: Python<'_>) -> Progress {
+        std::mem::replace(&mut self.0.close(py).progress, Progress::Over)
     }
 
     #[inline]
     fn advance(self: &Arc<Self>, py: Python<'_>) -> PyResult<Step> {
-        match self.take_progress() {
+        match self.take_progress(py) {
             Progress::New(reader) => {
-                let exception = reader.core.get().state.close().exception.as_ref().map(|error| error.clone_ref(py));
+                let exception = reader.core.get().state.close(py).exception.as_ref().map(|error| error.clone_ref(py));
                 if let Some(exception) = exception {
                     return Err(PyErr::from_value(exception.into_bound(py)));
                 }
@@ -177,11 +177,11 @@ impl Read {
                 }
             }
             Progress::Waiting(reader, future) => {
-                reader.core.get().forget_wait();
+                reader.core.get().forget_wait(py);
                 future.bind(py).call_method0(crate::kept::intern!(py, "result"))?;
                 match self.take(py, reader.core.get())? {
                     Some(bytes) => Ok(Step::Value(bytes)),
-                    None if matches!(self.0.close().want, Want::AtMost(_)) => {
+                    None if matches!(self.0.close(py).want, Want::AtMost(_)) => {
                         Ok(Step::Value(PyBytes::new(py, b"").into_any().unbind()))
                     }
                     None => self.wait(py, reader),
@@ -194,13 +194,13 @@ impl Read {
 
     /// Takes what is wanted from what is buffered, or the rest at the end; none if neither is there.
     fn take(&self, py: Python<'_>, core: &ReaderCore) -> PyResult<Option<Py<PyAny>>> {
-        let inner = self.0.close();
+        let inner = self.0.close(py);
         let (want, looked_at) = (inner.want.clone_ref(py), inner.looked_at);
         drop(inner);
         if matches!(want, Want::Exactly(0)) {
             return Ok(Some(PyBytes::new(py, b"").into_any().unbind()));
         }
-        let state = core.state.close();
+        let state = core.state.close(py);
         if state.buffer.bind(py).is_empty() && !state.is_at_end {
             return Ok(None);
         }
@@ -222,7 +222,7 @@ impl Read {
                 Err(error)
             }
             Found::NotYet(looked_at) => {
-                self.0.close().looked_at = looked_at;
+                self.0.close(py).looked_at = looked_at;
                 if is_at_end { want.rest(buffer).map(Some) } else { Ok(None) }
             }
         }
@@ -231,11 +231,11 @@ impl Read {
     /// Leaves the read with its reader, and waits.
     fn wait(self: &Arc<Self>, py: Python<'_>, reader: Reader) -> PyResult<Step> {
         let core = reader.core.get();
-        let state = core.state.close();
+        let state = core.state.close(py);
         let (has_waiter, is_paused) = (state.waiter.is_some(), state.is_paused);
         drop(state);
         if has_waiter {
-            let method = self.0.close().want.waiting_method();
+            let method = self.0.close(py).want.waiting_method();
             let text = format!("{method}() called while another coroutine is already waiting for incoming data");
             return Err(PyRuntimeError::new_err(text));
         }
@@ -243,7 +243,7 @@ impl Read {
             core.resume(py)?;
         }
         let future = core.new_future(py)?;
-        let mut state = core.state.close();
+        let mut state = core.state.close(py);
         let other = (
             state.waiter.replace(future.clone().unbind()),
             // The next arrival is for this read.
@@ -251,20 +251,20 @@ impl Read {
         );
         drop(state);
         drop(other);
-        self.0.close().progress = Progress::Waiting(reader, future.clone().unbind());
+        self.0.close(py).progress = Progress::Waiting(reader, future.clone().unbind());
         Ok(Step::Yield(future.unbind()))
     }
 
     /// Ends the read; what was given to it goes back.
     fn give_up(&self, py: Python<'_>) -> PyResult<()> {
-        match self.take_progress() {
+        match self.take_progress(py) {
             Progress::Served(reader, bytes) => {
                 let buffer = reader.core.get().buffer(py);
                 let front = pyo3::types::PySlice::new(py, 0, 0, 1);
                 buffer.bind(py).set_item(front, bytes)
             }
             Progress::Waiting(reader, _future) => {
-                reader.core.get().forget_wait();
+                reader.core.get().forget_wait(py);
                 Ok(())
             }
             Progress::New(_) | Progress::Over => Ok(()),
@@ -323,18 +323,18 @@ impl StreamRead {
     }
 
     #[getter]
-    fn __name__(&self) -> &'static str {
-        self.read.0.close().want.method()
+    fn __name__(&self, py: Python<'_>) -> &'static str {
+        self.read.0.close(py).want.method()
     }
 
     #[getter]
-    fn __qualname__(&self) -> String {
-        format!("StreamReader.{}", self.read.0.close().want.method())
+    fn __qualname__(&self, py: Python<'_>) -> String {
+        format!("StreamReader.{}", self.read.0.close(py).want.method())
     }
 
     /// Its name and its transport, for those who want to know what a task awaits.
     fn _describe(&self, py: Python<'_>) -> (&'static str, Option<Py<PyAny>>) {
-        let inner = self.read.0.close();
+        let inner = self.read.0.close(py);
         let method = inner.want.qualified_method();
         let core = match &inner.progress {
             Progress::New(reader) | Progress::Waiting(reader, _) => Some(reader.core.clone_ref(py)),
@@ -342,7 +342,7 @@ impl StreamRead {
         };
         drop(inner);
         let transport =
-            core.and_then(|core| core.get().state.close().transport.as_ref().map(|known| known.clone_ref(py)));
+            core.and_then(|core| core.get().state.close(py).transport.as_ref().map(|known| known.clone_ref(py)));
         (method, transport)
     }
 
@@ -350,7 +350,7 @@ impl StreamRead {
         if !self.constructed.is_true() {
             return Ok(());
         }
-        match &self.read.0.close().progress {
+        match &self.read.0.visit(&visit).progress {
             Progress::New(reader) => reader.traverse(&visit),
             Progress::Waiting(reader, future) => reader.traverse(&visit).and_then(|()| visit.call(future)),
             Progress::Served(reader, bytes) => reader.traverse(&visit).and_then(|()| visit.call(bytes)),
@@ -358,17 +358,19 @@ impl StreamRead {
         }
     }
 
-    fn __clear__(&self) {
-        drop(self.read.take_progress());
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.read.take_progress(py));
     }
 }
 
 impl Drop for StreamRead {
     /// A read that was given something, and whose task was dropped before it took that.
     fn drop(&mut self) {
-        if self.constructed.is_true() && !matches!(self.read.0.close().progress, Progress::Over) {
-            let _the_readers_end = Python::attach(|py| self.read.give_up(py));
+        if !self.constructed.is_true() {
+            return;
         }
+        // Nobody waits for bytes any more while the interpreter ends.
+        let _the_readers_end = Python::try_attach(|py| self.read.give_up(py));
     }
 }
 
@@ -382,7 +384,8 @@ impl Awaitable for StreamRead {
     }
 
     fn note_end(this: &Bound<'_, Self>) {
-        let mut spare = SPARE.close();
+        let py = this.py();
+        let mut spare = SPARE.close(py);
         if spare.len() < MOST_SPARE {
             spare.push(this.clone().unbind());
         }

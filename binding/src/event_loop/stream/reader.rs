@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes};
-use threefold_wait::Latch;
 
 use super::super::state::EventLoopCore;
 use super::read::Read;
 use crate::convert::Constructed;
+use crate::ffi::attached::Attached;
 use crate::ffi::futures;
 use crate::kept::intern;
 
@@ -18,7 +18,7 @@ use crate::kept::intern;
 pub(in super::super) struct ReaderCore {
     constructed: Constructed,
     pub(super) event_loop: Py<EventLoopCore>,
-    pub(super) state: Latch<State>,
+    pub(super) state: Attached<State>,
 }
 
 /// What changes while a reader lives.
@@ -50,87 +50,87 @@ impl ReaderCore {
             transport: None,
             read: None,
         };
-        Self { constructed: Constructed::YES, event_loop, state: Latch::new(state) }
+        Self { constructed: Constructed::YES, event_loop, state: Attached::new(state) }
     }
 
     /// What is buffered.
     #[getter]
     pub(super) fn buffer(&self, py: Python<'_>) -> Py<PyByteArray> {
-        self.state.close().buffer.clone_ref(py)
+        self.state.close(py).buffer.clone_ref(py)
     }
 
     #[setter]
-    fn set_buffer(&self, buffer: Py<PyByteArray>) {
-        let previous = std::mem::replace(&mut self.state.close().buffer, buffer);
+    fn set_buffer(&self, py: Python<'_>, buffer: Py<PyByteArray>) {
+        let previous = std::mem::replace(&mut self.state.close(py).buffer, buffer);
         drop(previous);
     }
 
     /// How much it may buffer, in bytes.
     #[getter]
-    fn limit(&self) -> usize {
-        self.state.close().limit_bytes
+    fn limit(&self, py: Python<'_>) -> usize {
+        self.state.close(py).limit_bytes
     }
 
     #[setter]
-    fn set_limit(&self, limit_bytes: usize) {
-        self.state.close().limit_bytes = limit_bytes;
+    fn set_limit(&self, py: Python<'_>, limit_bytes: usize) {
+        self.state.close(py).limit_bytes = limit_bytes;
     }
 
     /// Whether nothing more will come.
     #[getter]
-    fn eof(&self) -> bool {
-        self.state.close().is_at_end
+    fn eof(&self, py: Python<'_>) -> bool {
+        self.state.close(py).is_at_end
     }
 
     #[setter]
-    fn set_eof(&self, is_at_end: bool) {
-        self.state.close().is_at_end = is_at_end;
+    fn set_eof(&self, py: Python<'_>, is_at_end: bool) {
+        self.state.close(py).is_at_end = is_at_end;
     }
 
     /// Whether it has paused its connection.
     #[getter]
-    fn paused(&self) -> bool {
-        self.state.close().is_paused
+    fn paused(&self, py: Python<'_>) -> bool {
+        self.state.close(py).is_paused
     }
 
     #[setter]
-    fn set_paused(&self, is_paused: bool) {
-        self.state.close().is_paused = is_paused;
+    fn set_paused(&self, py: Python<'_>, is_paused: bool) {
+        self.state.close(py).is_paused = is_paused;
     }
 
     /// What reads raise from now on.
     #[getter]
     fn exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.close().exception.as_ref().map(|exception| exception.clone_ref(py))
+        self.state.close(py).exception.as_ref().map(|exception| exception.clone_ref(py))
     }
 
     #[setter]
-    fn set_exception(&self, exception: Option<Py<PyAny>>) {
-        let previous = std::mem::replace(&mut self.state.close().exception, exception);
+    fn set_exception(&self, py: Python<'_>, exception: Option<Py<PyAny>>) {
+        let previous = std::mem::replace(&mut self.state.close(py).exception, exception);
         drop(previous);
     }
 
     /// The future of the task that waits.
     #[getter]
     fn waiter(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.close().waiter.as_ref().map(|waiter| waiter.clone_ref(py))
+        self.state.close(py).waiter.as_ref().map(|waiter| waiter.clone_ref(py))
     }
 
     #[setter]
-    fn set_waiter(&self, waiter: Option<Py<PyAny>>) {
-        let previous = std::mem::replace(&mut self.state.close().waiter, waiter);
+    fn set_waiter(&self, py: Python<'_>, waiter: Option<Py<PyAny>>) {
+        let previous = std::mem::replace(&mut self.state.close(py).waiter, waiter);
         drop(previous);
     }
 
     /// What brings the bytes.
     #[getter]
     fn transport(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.state.close().transport.as_ref().map(|transport| transport.clone_ref(py))
+        self.state.close(py).transport.as_ref().map(|transport| transport.clone_ref(py))
     }
 
     #[setter]
-    fn set_transport(&self, transport: Option<Py<PyAny>>) {
-        let previous = std::mem::replace(&mut self.state.close().transport, transport);
+    fn set_transport(&self, py: Python<'_>, transport: Option<Py<PyAny>>) {
+        let previous = std::mem::replace(&mut self.state.close(py).transport, transport);
         drop(previous);
     }
 
@@ -139,14 +139,14 @@ impl ReaderCore {
             return Ok(());
         }
         visit.call(&self.event_loop)?;
-        let state = self.state.close();
+        let state = self.state.visit(&visit);
         visit.call(&state.exception)?;
         visit.call(&state.waiter)?;
         visit.call(&state.transport)
     }
 
-    fn __clear__(&self) {
-        let mut state = self.state.close();
+    fn __clear__(&self, py: Python<'_>) {
+        let mut state = self.state.close(py);
         let parts = (state.exception.take(), state.waiter.take(), state.transport.take(), state.read.take());
         drop(state);
         drop(parts);
@@ -160,21 +160,21 @@ impl ReaderCore {
         let buffer = self.buffer(py);
         let buffer = buffer.bind(py);
         append(buffer, bytes)?;
-        let waiter = self.state.close().waiter.take();
+        let waiter = self.state.close(py).waiter.take();
         if let Some(waiter) = waiter {
             let waiter = waiter.bind(py);
             if !self.event_loop.get().finish(waiter) && !waiter.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
                 waiter.call_method1(intern!(py, "set_result"), (py.None(),))?;
             }
         }
-        let state = self.state.close();
+        let state = self.state.close(py);
         if state.is_paused || buffer.len() <= state.limit_bytes.saturating_mul(2) {
             return Ok(());
         }
         let Some(transport) = state.transport.as_ref().map(|transport| transport.clone_ref(py)) else { return Ok(()) };
         drop(state);
         transport.bind(py).call_method0(intern!(py, "pause_reading"))?;
-        self.state.close().is_paused = true;
+        self.state.close(py).is_paused = true;
         Ok(())
     }
 
@@ -185,7 +185,7 @@ impl ReaderCore {
         let is_set = self.event_loop.get().finish(future)
             || future.call_method1(intern!(py, "set_result"), (py.None(),)).is_ok();
         if is_set {
-            let waiter = self.state.close().waiter.take();
+            let waiter = self.state.close(py).waiter.take();
             drop(waiter);
         }
         is_set
@@ -194,7 +194,7 @@ impl ReaderCore {
     /// A future for a task to wait for.
     #[inline]
     pub(super) fn new_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let future = match self.event_loop.get().take_spare_future() {
+        let future = match self.event_loop.get().take_spare_future(py) {
             Some(spare) => spare.into_bound(py),
             None => self.event_loop.bind(py).call_method0(intern!(py, "create_future"))?,
         };
@@ -204,8 +204,8 @@ impl ReaderCore {
 
     /// The task waits no more.
     #[inline]
-    pub(super) fn forget_wait(&self) {
-        let mut state = self.state.close();
+    pub(super) fn forget_wait(&self, py: Python<'_>) {
+        let mut state = self.state.close(py);
         let parts = (state.waiter.take(), state.read.take());
         drop(state);
         drop(parts);
@@ -213,29 +213,30 @@ impl ReaderCore {
 
     /// The read that waits, for what arrives.
     #[inline]
-    pub(in super::super) fn take_read(&self) -> Option<Arc<Read>> {
-        self.state.close().read.take()
+    pub(in super::super) fn take_read(&self, py: Python<'_>) -> Option<Arc<Read>> {
+        self.state.close(py).read.take()
     }
 
     /// It still waits.
-    pub(in super::super) fn put_read_back(&self, read: Option<Arc<Read>>) {
-        let other = std::mem::replace(&mut self.state.close().read, read);
+    pub(in super::super) fn put_read_back(&self, py: Python<'_>, read: Option<Arc<Read>>) {
+        let other = std::mem::replace(&mut self.state.close(py).read, read);
         drop(other);
     }
 
     /// Something was taken: the transport may bring more.
     #[inline]
     pub(super) fn resume_if_enough_was_taken(&self, buffer: &Bound<'_, PyByteArray>) -> PyResult<()> {
-        let state = self.state.close();
+        let py = buffer.py();
+        let state = self.state.close(py);
         let is_enough = state.is_paused && buffer.len() <= state.limit_bytes;
         drop(state);
-        if is_enough { self.resume(buffer.py()) } else { Ok(()) }
+        if is_enough { self.resume(py) } else { Ok(()) }
     }
 
     /// Lets the connection bring more.
     #[cold]
     pub(super) fn resume(&self, py: Python<'_>) -> PyResult<()> {
-        let mut state = self.state.close();
+        let mut state = self.state.close(py);
         state.is_paused = false;
         let transport = state.transport.as_ref().map(|transport| transport.clone_ref(py));
         drop(state);

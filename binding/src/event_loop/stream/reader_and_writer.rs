@@ -103,7 +103,17 @@ fn is_drained(writer: &Bound<'_, PyAny>) -> PyResult<bool> {
         return Ok(false);
     };
     let reader = item(&writer, intern!(py, "_reader"))?;
-    Ok(is_free && (reader.is_none() || reader.getattr(intern!(py, "_exception"))?.is_none()))
+    Ok(is_free && (reader.is_none() || has_no_exception(&reader)?))
+}
+
+fn has_no_exception(reader: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = reader.py();
+    if let Some(core) = dictionary_of(reader)?.get_item(intern!(py, "_core"))? {
+        if let Ok(core) = core.cast::<ReaderCore>() {
+            return Ok(core.get().state.close(py).exception.is_none());
+        }
+    }
+    Ok(reader.getattr(intern!(py, "_exception"))?.is_none())
 }
 
 fn standard<'py>(py: Python<'py>, class: &str, method: &str) -> PyResult<Bound<'py, PyAny>> {

@@ -173,15 +173,15 @@ fn receive_for_reader(
     expected_bytes: usize,
 ) -> PyResult<()> {
     let py = core.py();
-    let read = reader.take_read();
+    let read = reader.take_read(py);
     // Who reads in small portions shall not need a system call for each.
-    let most_bytes = read.as_ref().map_or(MOST_BYTES, |read| read.most_bytes());
+    let most_bytes = read.as_ref().map_or(MOST_BYTES, |read| read.most_bytes(py));
     let room_bytes = if most_bytes < MUCH_BYTES { MOST_BYTES } else { most_bytes.min(MOST_BYTES) };
     let bytes = match arrival(core, room_bytes, expected_bytes)? {
         Arrival::Bytes(bytes) => bytes,
         Arrival::End => return end(transport),
         Arrival::Nothing => {
-            reader.put_read_back(read);
+            reader.put_read_back(py, read);
             return Ok(());
         }
         Arrival::Failure(error) => return fail(transport, error, core.get().read_message()),
@@ -194,7 +194,7 @@ fn receive_for_reader(
         Ok(Served::All) => return Ok(()),
         Ok(Served::Left(bytes)) => bytes,
         Ok(Served::NotEnough) => {
-            reader.put_read_back(read);
+            reader.put_read_back(py, read);
             return Ok(());
         }
         Err(error) => return fail(transport, error, "Fatal error: protocol.data_received() call failed."),

@@ -88,7 +88,7 @@ impl Want {
         if bytes.len() < looked_at + separator.len() {
             return Found::NotYet(looked_at);
         }
-        let limit = reader.state.close().limit_bytes;
+        let limit = reader.state.close(py).limit_bytes;
         match place_in(bytes, separator, looked_at) {
             Some(place) if place > limit => Found::TooMuch(place, true),
             Some(place) => Found::Here(place + separator.len()),

@@ -89,16 +89,16 @@ fn decrypt<'py>(core: &Bound<'py, TlsCore>, rest: &mut &[u8]) -> PyResult<(Gathe
 /// To a read that waits and wants it all, or into the reader's buffer.
 fn bring(bytes: Bound<'_, PyBytes>, reference: &Py<PyWeakrefReference>, reader: &ReaderCore) -> PyResult<()> {
     let py = bytes.py();
-    let read = reader.take_read();
+    let read = reader.take_read(py);
     let served = match &read {
-        Some(read) if bytes.as_bytes().len() <= read.most_bytes() => read.serve(bytes)?,
+        Some(read) if bytes.as_bytes().len() <= read.most_bytes(py) => read.serve(bytes)?,
         _ => Served::Left(bytes),
     };
     let bytes = match served {
         Served::All => return Ok(()),
         Served::Left(bytes) => bytes,
         Served::NotEnough => {
-            reader.put_read_back(read);
+            reader.put_read_back(py, read);
             return Ok(());
         }
     };

@@ -10,13 +10,13 @@
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use threefold_wait::Latch;
 
 use super::{CLASSES, Call, Classes, Scheduler, Slots, slot};
+use crate::ffi::attached::Attached;
 use crate::ffi::contexts;
 
 /// The copy of a context that the callbacks of a crowd share.
-pub(crate) type SharedContext = Latch<Option<Py<PyAny>>>;
+pub(crate) type SharedContext = Attached<Option<Py<PyAny>>>;
 
 /// A new handle; null with an exception when there is no memory.
 ///
@@ -34,12 +34,13 @@ pub(super) unsafe fn new_handle<S: Scheduler>(
     // SAFETY: the caller's. The allocator answers zeroed slots, and a spare handle has the same, of which null is a valid
     // state; each gets a new reference.
     unsafe {
+        let py = Python::assume_attached();
         let is_plain = class.cast::<ffi::PyObject>() == classes.plain.as_ptr();
         let is_threadsafe = class.cast::<ffi::PyObject>() == classes.threadsafe.as_ptr();
         let spare = if is_plain {
-            classes.spare.close().pop()
+            classes.spare.close(py).pop()
         } else if is_threadsafe {
-            classes.spare_threadsafe.close().pop()
+            classes.spare_threadsafe.close(py).pop()
         } else {
             None
         };
@@ -115,7 +116,7 @@ unsafe fn shared_copy(shared: &SharedContext) -> (*mut ffi::PyObject, bool) {
         if copy.is_null() {
             return (copy, false);
         }
-        let mut known = shared.close();
+        let mut known = shared.close(Python::assume_attached());
         if let Some(known) = known.as_ref().filter(|known| contexts::have_same_variables(known.as_ptr(), copy)) {
             let context = ffi::Py_NewRef(known.as_ptr());
             // The current context has all that it has: nothing else ends with it.

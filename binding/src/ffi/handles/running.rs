@@ -32,7 +32,7 @@ pub(super) unsafe fn is_ours(classes: &Classes, handle: *mut ffi::PyObject) -> b
 #[inline]
 pub(crate) fn release(handle: Bound<'_, PyAny>) {
     let Some(classes) = CLASSES.get() else { return };
-    let object = handle.as_ptr();
+    let (py, object) = (handle.py(), handle.as_ptr());
     let mut is_threadsafe = false;
     // SAFETY: attached, and we hold the handle; its class is looked at before its slots are. Nobody else has a reference
     // or a weak one, so nobody sees it change.
@@ -67,7 +67,7 @@ pub(crate) fn release(handle: Bound<'_, PyAny>) {
             ffi::Py_XDECREF(std::mem::replace(&mut *slot(object, offset), std::ptr::null_mut()));
         }
     }
-    let mut spare = if is_threadsafe { classes.spare_threadsafe.close() } else { classes.spare.close() };
+    let mut spare = if is_threadsafe { classes.spare_threadsafe.close(py) } else { classes.spare.close(py) };
     if spare.len() < MOST_SPARE {
         spare.push(handle.unbind());
     }
