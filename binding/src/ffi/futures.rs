@@ -157,7 +157,7 @@ unsafe fn byte(object: *mut ffi::PyObject, place: usize) -> *mut u8 {
 }
 
 /// A future of no loop.
-fn new_future<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+fn new_future(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     let builtins = py.import("builtins")?;
     // `bool()` is false: not in debug mode. A partial function takes all that a callback is scheduled with, and does nothing.
     let parts = [("get_debug", builtins.getattr("bool")?), ("call_soon", py.import("functools")?.getattr("partial")?)];

@@ -12,7 +12,7 @@ from threefold._threefold import args_of_handle, context_of_handle, install_hand
 # Handles that were made together may share a context until somebody asks for it, who gets the handle's own.
 _CONTEXT: Any = property(context_of_handle, asyncio.Handle._context.__set__)  # type: ignore[attr-defined]
 # An only argument has no tuple until somebody asks for it.
-_ARGS: Any = property(args_of_handle, asyncio.Handle._args.__set__)  # type: ignore[attr-defined]
+_ARGS: Any = property(args_of_handle, asyncio.Handle._args.__set__)  # type: ignore[attr-defined, misc]
 
 
 class Handle(asyncio.Handle):
