@@ -101,7 +101,7 @@ class TlsProtocol(protocols.BufferedProtocol):
     def _set_app_protocol(self, protocol: Any) -> None:
         reader = _streams.reader_of(protocol)
         if reader is not None:
-            self._core.set_reader(protocol, protocol._stream_reader_wr, reader.__dict__)
+            self._core.set_reader(protocol, protocol._stream_reader_wr, reader._core)
         else:
             self._core.set_protocol(protocol, _streams.is_buffered(protocol))
 

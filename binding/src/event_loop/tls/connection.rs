@@ -1,15 +1,14 @@
 //! What a TLS transport keeps, and what its protocol asks of it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyWeakrefReference};
+use pyo3::types::{PyBytes, PyWeakrefReference};
 use threefold_event_loop::Records;
 use threefold_wait::Latch;
 
 use super::super::state::EventLoopCore;
-use super::super::stream::{Chunk, Read, Receiver};
+use super::super::stream::{Chunk, ReaderCore, Receiver};
 use super::engine::Engine;
 use super::{incoming, outgoing};
 use crate::convert::Constructed;
@@ -46,7 +45,6 @@ pub(in super::super) struct State {
     /// The program's.
     pub(in super::super) protocol: Option<Py<PyAny>>,
     pub(in super::super) receiver: Receiver,
-    pub(in super::super) read: Option<Arc<Read>>,
     pub(super) records: Records,
     /// Whether the TLS object may have plaintext that there was no room for.
     pub(super) has_more: bool,
@@ -118,7 +116,6 @@ impl TlsCore {
             below: None,
             protocol: None,
             receiver: Receiver::Unknown,
-            read: None,
             records: Records::default(),
             has_more: false,
             is_delivering: false,
@@ -146,9 +143,9 @@ impl TlsCore {
         self.replace(protocol, if is_buffered { Receiver::UnknownBuffered } else { Receiver::Unknown });
     }
 
-    /// Brings what arrives to a stream's reader: its protocol, a weak reference to it, and its `__dict__`.
-    fn set_reader(&self, protocol: Py<PyAny>, reference: Py<PyWeakrefReference>, dictionary: Py<PyDict>) {
-        self.replace(Some(protocol), Receiver::Reader(reference, dictionary));
+    /// Brings what arrives to a stream's reader: its protocol, a weak reference to it, and its core.
+    fn set_reader(&self, protocol: Py<PyAny>, reference: Py<PyWeakrefReference>, core: Py<ReaderCore>) {
+        self.replace(Some(protocol), Receiver::Reader(reference, core));
     }
 
     /// Who hears of what arrives.
@@ -276,11 +273,10 @@ impl TlsCore {
 impl TlsCore {
     fn replace(&self, protocol: Option<Py<PyAny>>, receiver: Receiver) {
         let mut state = self.state.close();
-        let read = state.read.take();
         let protocol = std::mem::replace(&mut state.protocol, protocol);
         let receiver = std::mem::replace(&mut state.receiver, receiver);
         drop(state);
-        drop((protocol, receiver, read));
+        drop((protocol, receiver));
     }
 
     fn set_phase(&self, phase: Phase) {

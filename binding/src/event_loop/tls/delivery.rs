@@ -3,10 +3,10 @@
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyBytes, PyWeakrefMethods, PyWeakrefReference};
 use threefold_sys::stream::Room;
 
-use super::super::stream::{Receiver, Served, feed};
+use super::super::stream::{ReaderCore, Receiver, Served};
 use super::connection::TlsCore;
 use super::incoming::{Gathered, gather};
 use crate::ffi::{bytes_received, read_into};
@@ -38,10 +38,10 @@ pub(super) fn next(core: &Bound<'_, TlsCore>, rest: &mut &[u8]) -> PyResult<Deli
             }
             Ok(Delivered::To(gathered))
         }
-        Receiver::Reader(reference, dictionary) => {
+        Receiver::Reader(reference, reader) => {
             let (gathered, bytes) = decrypt(core, rest)?;
             if let Some(bytes) = bytes {
-                bring(this, bytes, &reference, &dictionary)?;
+                bring(bytes, &reference, reader.get())?;
             }
             Ok(Delivered::To(gathered))
         }
@@ -87,29 +87,24 @@ fn decrypt<'py>(core: &Bound<'py, TlsCore>, rest: &mut &[u8]) -> PyResult<(Gathe
 }
 
 /// To a read that waits and wants it all, or into the reader's buffer.
-fn bring(
-    this: &TlsCore,
-    bytes: Bound<'_, PyBytes>,
-    reference: &Py<PyWeakrefReference>,
-    dictionary: &Py<PyDict>,
-) -> PyResult<()> {
+fn bring(bytes: Bound<'_, PyBytes>, reference: &Py<PyWeakrefReference>, reader: &ReaderCore) -> PyResult<()> {
     let py = bytes.py();
-    let read = this.state.close().read.take();
+    let read = reader.take_read(py);
     let served = match &read {
-        Some(read) if bytes.as_bytes().len() <= read.most_bytes() => read.serve(bytes)?,
+        Some(read) if bytes.as_bytes().len() <= read.most_bytes(py) => read.serve(bytes)?,
         _ => Served::Left(bytes),
     };
     let bytes = match served {
         Served::All => return Ok(()),
         Served::Left(bytes) => bytes,
         Served::NotEnough => {
-            this.state.close().read = read;
+            reader.put_read_back(py, read);
             return Ok(());
         }
     };
     // Nobody has the reader any more: as its protocol does, what arrives is dropped.
     let Some(_reader) = reference.bind(py).upgrade() else { return Ok(()) };
-    feed(dictionary.bind(py), &bytes)
+    reader.feed(&bytes)
 }
 
 fn fill(
