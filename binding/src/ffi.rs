@@ -10,6 +10,7 @@ mod buffers;
 pub(crate) mod contexts;
 pub(crate) mod datagrams;
 pub(crate) mod handles;
+pub(crate) mod openssl;
 pub(crate) mod tasks;
 pub(crate) mod windows;
 

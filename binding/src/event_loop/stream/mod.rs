@@ -25,7 +25,7 @@ pub(super) use chunk::{Chunk, Given};
 pub(super) use connection::{StreamCore, leaves_loop};
 pub(super) use read::{Read, Served};
 pub(super) use reading::Receiver;
-pub(super) use writing::{write, write_lines};
+pub(super) use writing::{write, write_given, write_lines};
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     connection::register(module)?;
