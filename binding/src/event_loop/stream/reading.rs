@@ -344,13 +344,15 @@ impl EventLoopCore {
         memory
     }
 
-    /// Takes memory to encrypt into, whatever is in it, unless it has become large.
+    /// Takes memory to encrypt into, whatever is in it, if it is more than there is and has not become large.
     pub(in super::super) fn take_back_ciphertext(&self, mut memory: Vec<u8>) {
         memory.clear();
-        if memory.capacity() <= MOST_CIPHERTEXT_BYTES {
-            let other = std::mem::replace(&mut *self.encrypting.close(), memory);
-            drop(other);
+        let mut other = self.encrypting.close();
+        if memory.capacity() > other.capacity() && memory.capacity() <= MOST_CIPHERTEXT_BYTES {
+            std::mem::swap(&mut *other, &mut memory);
         }
+        drop(other);
+        drop(memory);
     }
 }
 
