@@ -1,5 +1,5 @@
 //! The binding's only `unsafe`: methods with CPython's fastest calling convention, awaitables likewise, a look at the
-//! current frame, and the memory of Python's buffers.
+//! current frame, the memory of Python's buffers, and OpenSSL where its own module has loaded it.
 //!
 //! `#[pymethods]` cost 20 to 30 ns a call more than a bare `METH_FASTCALL` function (`docs/design/binding-style.md`),
 //! which is as much as a whole uncontended lock operation. So each hot method exists twice: the `#[pymethods]` one is
@@ -12,6 +12,7 @@ pub(crate) mod contexts;
 pub(crate) mod datagrams;
 pub(crate) mod futures;
 pub(crate) mod handles;
+pub(crate) mod openssl;
 pub(crate) mod tasks;
 pub(crate) mod windows;
 

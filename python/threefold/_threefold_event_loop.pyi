@@ -133,8 +133,16 @@ class StreamCore:
 @final
 class TlsCore:
     def __new__(
-        cls, event_loop: EventLoopCore, object: SSLObject, incoming: MemoryBIO, outgoing: MemoryBIO
+        cls,
+        event_loop: EventLoopCore,
+        object: SSLObject,
+        incoming: MemoryBIO,
+        outgoing: MemoryBIO,
+        is_direct: bool = True,
     ) -> Self: ...
+    # OpenSSL is called without the interpreter.
+    @property
+    def is_direct(self) -> bool: ...
     @property
     def protocol(self) -> Any: ...
     @property

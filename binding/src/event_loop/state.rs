@@ -46,6 +46,8 @@ pub(crate) struct EventLoopCore {
     pub(super) receiving: Latch<Box<[MaybeUninit<u8>]>>,
     /// Memory into which TLS connections decrypt, when nobody has it.
     pub(super) decrypting: Latch<Box<[MaybeUninit<u8>]>>,
+    /// Memory into which TLS connections encrypt, when nobody has it.
+    pub(super) encrypting: Latch<Vec<u8>>,
     /// When descriptors were last asked for news: nanoseconds of the monotonic clock.
     pub(super) looked_at: AtomicU64,
     pub(super) is_stopping: AtomicBool,
@@ -83,6 +85,7 @@ impl EventLoopCore {
             waiting_natives: Latch::default(),
             receiving: Latch::default(),
             decrypting: Latch::default(),
+            encrypting: Latch::default(),
             looked_at: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             is_debugging: AtomicBool::new(false),

@@ -25,7 +25,7 @@ pub(super) use connection::{StreamCore, leaves_loop};
 pub(super) use read::Served;
 pub(super) use reader::ReaderCore;
 pub(super) use reading::Receiver;
-pub(super) use writing::{write, write_lines};
+pub(super) use writing::{write, write_given, write_lines};
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     connection::register(module)?;

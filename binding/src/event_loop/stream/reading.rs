@@ -27,6 +27,9 @@ const MUCH_BYTES: usize = 32 * 1024;
 /// What is decrypted at once into memory of the loop.
 const PLAINTEXT_BYTES: usize = 64 * 1024;
 
+/// More memory for ciphertext is not kept.
+const MOST_CIPHERTEXT_BYTES: usize = 512 * 1024;
+
 /// What hears of bytes that arrive.
 pub(in super::super) enum Receiver {
     /// Not looked up yet.
@@ -326,6 +329,26 @@ impl EventLoopCore {
     pub(in super::super) fn take_back_plaintext(&self, memory: Box<[MaybeUninit<u8>]>) {
         let other = std::mem::replace(&mut *self.decrypting.close(), memory);
         drop(other);
+    }
+
+    /// Memory to encrypt into, which is empty.
+    pub(in super::super) fn lend_ciphertext(&self) -> Vec<u8> {
+        let mut memory = std::mem::take(&mut *self.encrypting.close());
+        if memory.capacity() == 0 {
+            memory.reserve(PLAINTEXT_BYTES);
+        }
+        memory
+    }
+
+    /// Takes memory to encrypt into, whatever is in it, if it is more than there is and has not become large.
+    pub(in super::super) fn take_back_ciphertext(&self, mut memory: Vec<u8>) {
+        memory.clear();
+        let mut other = self.encrypting.close();
+        if memory.capacity() > other.capacity() && memory.capacity() <= MOST_CIPHERTEXT_BYTES {
+            std::mem::swap(&mut *other, &mut memory);
+        }
+        drop(other);
+        drop(memory);
     }
 }
 

@@ -48,6 +48,8 @@ pub(in super::super) struct State {
     pub(super) records: Records,
     /// Whether the TLS object may have plaintext that there was no room for.
     pub(super) has_more: bool,
+    /// Whether OpenSSL itself has a part of a record.
+    pub(super) has_part: bool,
     /// Whether plaintext is being delivered: what is written meanwhile goes out at its end, together.
     pub(super) is_delivering: bool,
     /// Ciphertext that is to go out before what the TLS object has.
@@ -96,12 +98,20 @@ impl Writing {
 
 #[pymethods]
 impl TlsCore {
+    /// Args:
+    ///     event_loop: of ours.
+    ///     object: an `ssl.SSLObject` of which nothing was asked yet.
+    ///     incoming: its `ssl.MemoryBIO` of what arrives.
+    ///     outgoing: that of what is to go out.
+    ///     is_direct: whether its records may go through OpenSSL without a call of the interpreter.
     #[new]
+    #[pyo3(signature = (event_loop, object, incoming, outgoing, is_direct=true))]
     fn new(
         event_loop: Py<EventLoopCore>,
         object: &Bound<'_, PyAny>,
         incoming: &Bound<'_, PyAny>,
         outgoing: &Bound<'_, PyAny>,
+        is_direct: bool,
     ) -> PyResult<Self> {
         let writing = Writing {
             chunks: VecDeque::new(),
@@ -118,6 +128,7 @@ impl TlsCore {
             receiver: Receiver::Unknown,
             records: Records::default(),
             has_more: false,
+            has_part: false,
             is_delivering: false,
             sealed: Vec::new(),
             unsent_bytes: 0,
@@ -127,7 +138,7 @@ impl TlsCore {
             reading_marks: (64 * 1024, 256 * 1024),
             writing,
         };
-        let engine = Engine::new(object, incoming, outgoing)?;
+        let engine = Engine::new(object, incoming, outgoing, is_direct)?;
         Ok(Self { constructed: Constructed::YES, event_loop, engine, state: Latch::new(state) })
     }
 
@@ -237,6 +248,12 @@ impl TlsCore {
     #[getter]
     fn is_reading_paused(&self) -> bool {
         self.state.close().is_reading_paused
+    }
+
+    /// Whether records go through OpenSSL without a call of the interpreter.
+    #[getter]
+    fn is_direct(&self) -> bool {
+        self.engine.session().is_some()
     }
 
     /// How many bytes have arrived that were not decrypted yet.

@@ -13,6 +13,8 @@ use crate::ffi::{bytes_received, read_into};
 
 /// From here on an arrival is decrypted straight into the object that is handed over.
 const MUCH_BYTES: usize = 32 * 1024;
+/// The same where OpenSSL is called itself: the object's length is known then, but for what records have besides.
+const DIRECTLY_MUCH_BYTES: usize = 4 * 1024;
 /// What decrypted bytes may be more than the ciphertext that came with them: a record that was there in part.
 const LEFTOVER_BYTES: usize = 20 * 1024;
 
@@ -75,8 +77,13 @@ fn look_up(core: &Bound<'_, TlsCore>, receiver: &Receiver) -> PyResult<bool> {
 /// Decrypts into the loop's memory, or straight into an object when much has arrived.
 fn decrypt<'py>(core: &Bound<'py, TlsCore>, rest: &mut &[u8]) -> PyResult<(Gathered, Option<Bound<'py, PyBytes>>)> {
     let (py, this) = (core.py(), core.get());
-    if rest.len() >= MUCH_BYTES {
-        return bytes_received(py, rest.len() + LEFTOVER_BYTES, |room| gather(this, py, room, rest));
+    let (much_bytes, leftover_bytes) = if this.engine.session().is_some() {
+        (DIRECTLY_MUCH_BYTES, if this.state.close().has_part { LEFTOVER_BYTES } else { 0 })
+    } else {
+        (MUCH_BYTES, LEFTOVER_BYTES)
+    };
+    if rest.len() >= much_bytes {
+        return bytes_received(py, rest.len() + leftover_bytes, |room| gather(this, py, room, rest));
     }
     let mut memory = this.event_loop.get().lend_plaintext();
     let mut room = Room::new(&mut memory);
