@@ -14,6 +14,7 @@ use crate::kept::intern;
 
 /// Plaintext is encrypted in portions of this, so that the buffer of ciphertext stays small, and in the processor's cache.
 const PORTION_BYTES: usize = 32 * 1024;
+/// The same where OpenSSL is called itself, which collects it in memory of ours: all that goes out together.
 const DIRECT_PORTION_BYTES: usize = 256 * 1024;
 /// What is written goes out together, with one system call, up to this. What is written during a delivery goes out at its end.
 const MUCH_BYTES: usize = 256 * 1024;
