@@ -1,15 +1,18 @@
 //! The binding's only `unsafe`: methods with CPython's fastest calling convention, awaitables likewise, a look at the
-//! current frame, and the memory of Python's buffers.
+//! current frame, the memory of Python's buffers, and OpenSSL where its own module has loaded it.
 //!
 //! `#[pymethods]` cost 20 to 30 ns a call more than a bare `METH_FASTCALL` function (`docs/design/binding-style.md`),
 //! which is as much as a whole uncontended lock operation. So each hot method exists twice: the `#[pymethods]` one is
 //! complete, and a [`FastMethod`] in front of it answers the common case or says [`Fast::Slow`].
 
+pub(crate) mod attached;
 pub(crate) mod backed;
 mod buffers;
 pub(crate) mod contexts;
 pub(crate) mod datagrams;
+pub(crate) mod futures;
 pub(crate) mod handles;
+pub(crate) mod openssl;
 pub(crate) mod tasks;
 pub(crate) mod windows;
 
@@ -23,8 +26,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyCode, PyDict, PyType};
 
 pub(crate) use buffers::{
-    Exported, bytes_read, bytes_received, install_buffer, is_ours_alone, new_bytearray, new_bytes, read_into,
-    receive_into, refilled_bytearray, slice_of, source_of, take_front,
+    Exported, bytes_read, bytes_received, install_buffer, is_ours_alone, new_bytearray, new_bytes, place_in, read_into,
+    receive_into, refilled_bytearray, slice_of, source_of, take_front, with_content,
 };
 
 /// Whether this is the interpreter that the process began with.
@@ -262,6 +265,18 @@ unsafe fn call_complete(
     }
 }
 
+/// Whether nobody else has an object, not even weakly; not known, and so false, where threads run without the interpreter's
+/// lock.
+#[inline]
+pub(crate) fn is_nobody_elses<T>(object: &Bound<'_, T>) -> bool {
+    // SAFETY: attached, and the object lives; its weak references stand where its class says, if it can have some.
+    unsafe {
+        let weak = (*ffi::Py_TYPE(object.as_ptr())).tp_weaklistoffset;
+        let has_weak = || !(*object.as_ptr().byte_offset(weak).cast::<*mut ffi::PyObject>()).is_null();
+        cfg!(not(Py_GIL_DISABLED)) && ffi::Py_REFCNT(object.as_ptr()) == 1 && (weak == 0 || !has_weak())
+    }
+}
+
 /// The dictionary in which an object keeps its attributes.
 ///
 /// # Errors
@@ -292,6 +307,9 @@ pub(crate) trait Awaitable: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct
 
     /// Takes a step.
     fn step(&self, py: Python<'_>) -> Step;
+
+    /// A step was the last one, and had a value. As [`FastMethod::call`], outside PyO3's bookkeeping.
+    fn note_end(_this: &Bound<'_, Self>) {}
 }
 
 /// Puts a `__next__` in front of PyO3's that takes a step without the framework's entry and exit, and makes `__await__`
@@ -317,7 +335,11 @@ unsafe extern "C" fn next<C: Awaitable>(this: *mut ffi::PyObject) -> *mut ffi::P
         let py = Python::assume_attached();
         (py, Borrowed::from_ptr(py, this).cast_unchecked::<C>())
     };
-    answer(py, take_step(py, this.get()))
+    let step = take_step(py, this.get());
+    if matches!(step, Step::Value(_)) {
+        C::note_end(&this);
+    }
+    answer(py, step)
 }
 
 /// What CPython calls for the next step where it can take the value without an exception.
@@ -336,6 +358,7 @@ unsafe extern "C" fn send<C: Awaitable>(
                 ffi::PySendResult::PYGEN_NEXT
             }
             Step::Value(value) => {
+                C::note_end(&this);
                 *result = value.into_ptr();
                 ffi::PySendResult::PYGEN_RETURN
             }

@@ -143,7 +143,7 @@ impl DatagramEnd {
             if let Err(error) = receive.call1(py, (data, address)) {
                 if self.keep(rest) {
                     let handle = self.listener.close().as_ref().map(|(handle, _)| handle.clone_ref(py));
-                    self.event_loop.get().ready.close().extend(handle);
+                    self.event_loop.get().ready.close(py).extend(handle);
                 }
                 return Err(error);
             }

@@ -19,18 +19,22 @@ use super::mark::Mark;
 use super::sentry::Post;
 use super::sockets::{Sockets, os_error};
 use crate::convert::Constructed;
+use crate::ffi::attached::Attached;
+use crate::ffi::futures;
 use crate::ffi::handles::{self, Scheduler, SharedContext};
 use crate::ffi::tasks::{self, TaskMaker};
 
 /// From how many callbacks on they are a crowd: fewer contexts than the interpreter keeps for use again.
 const CROWD: usize = 200;
+/// How many futures are kept for waits to come: tasks go on one behind the other, and most wait again at once.
+const MOST_SPARE: usize = 16;
 
 /// The native part of `threefold.asyncio.EventLoop`.
 #[pyclass(subclass, frozen, name = "EventLoopCore", module = "threefold._threefold")]
 pub(crate) struct EventLoopCore {
     constructed: Constructed,
     /// Handles to be run in the next turn.
-    pub(super) ready: Latch<VecDeque<Py<PyAny>>>,
+    pub(super) ready: Attached<VecDeque<Py<PyAny>>>,
     pub(super) timers: Latch<Timers<Py<PyAny>>>,
     pub(super) inbox: Inbox<Py<PyAny>>,
     pub(super) watch: Latch<Watch<Hearer>>,
@@ -42,6 +46,8 @@ pub(crate) struct EventLoopCore {
     pub(super) receiving: Latch<Box<[MaybeUninit<u8>]>>,
     /// Memory into which TLS connections decrypt, when nobody has it.
     pub(super) decrypting: Latch<Box<[MaybeUninit<u8>]>>,
+    /// Memory into which TLS connections encrypt, when nobody has it.
+    pub(super) encrypting: Latch<Vec<u8>>,
     /// When descriptors were last asked for news: nanoseconds of the monotonic clock.
     pub(super) looked_at: AtomicU64,
     pub(super) is_stopping: AtomicBool,
@@ -55,6 +61,8 @@ pub(crate) struct EventLoopCore {
     has_task_factory: AtomicBool,
     pub(super) sockets: Sockets,
     pub(super) datagrams: super::datagrams::Spare,
+    /// Futures for waits to come.
+    pub(super) spare_futures: Attached<Vec<Py<PyAny>>>,
     /// For those who look at it from outside.
     pub(super) mark: Arc<Mark>,
     pub(super) post: OnceLock<Arc<Post>>,
@@ -68,7 +76,7 @@ impl EventLoopCore {
         let epoll = Epoll::create().map_err(|error| os_error(&error))?;
         Ok(Self {
             constructed: Constructed::YES,
-            ready: Latch::default(),
+            ready: Attached::default(),
             timers: Latch::default(),
             inbox: Inbox::default(),
             watch: Latch::new(Watch::new(epoll.clone())),
@@ -77,6 +85,7 @@ impl EventLoopCore {
             waiting_natives: Latch::default(),
             receiving: Latch::default(),
             decrypting: Latch::default(),
+            encrypting: Latch::default(),
             looked_at: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             is_debugging: AtomicBool::new(false),
@@ -86,6 +95,7 @@ impl EventLoopCore {
             has_task_factory: AtomicBool::new(false),
             sockets: Sockets::default(),
             datagrams: Latch::default(),
+            spare_futures: Attached::default(),
             mark: Arc::default(),
             post: OnceLock::new(),
         })
@@ -108,8 +118,8 @@ impl EventLoopCore {
 
     /// Takes a handle to be run in the next turn.
     #[pyo3(name = "_take_soon")]
-    fn take_handle_soon(&self, handle: Py<PyAny>) {
-        self.take_soon(handle);
+    fn take_handle_soon(&self, py: Python<'_>, handle: Py<PyAny>) {
+        self.take_soon(py, handle);
     }
 
     /// Takes a handle to be run at a time.
@@ -120,8 +130,8 @@ impl EventLoopCore {
 
     /// Takes a handle from any thread, or from a signal handler.
     #[pyo3(name = "_take_threadsafe")]
-    fn take_handle_threadsafe(&self, handle: Py<PyAny>) {
-        self.take_threadsafe(handle);
+    fn take_handle_threadsafe(&self, py: Python<'_>, handle: Py<PyAny>) {
+        self.take_threadsafe(py, handle);
     }
 
     /// Wakes the loop if it sleeps.
@@ -183,8 +193,8 @@ impl EventLoopCore {
 
     /// The numbers of callbacks that are ready, of timers, and of descriptors that are watched.
     #[pyo3(name = "_counts")]
-    pub(super) fn counts(&self) -> (usize, usize, usize) {
-        (self.ready.close().len() + self.inbox.len(), self.timers.close().len(), self.watch.close().len())
+    pub(super) fn counts(&self, py: Python<'_>) -> (usize, usize, usize) {
+        (self.ready.close(py).len() + self.inbox.len(), self.timers.close().len(), self.watch.close().len())
     }
 
     /// The descriptor that is readable while there is news for the loop; -1 when it is closed.
@@ -195,10 +205,10 @@ impl EventLoopCore {
 
     /// Drops all callbacks, and gives back descriptors and memory; no callback is taken any more.
     #[pyo3(name = "_close")]
-    fn close(&self) {
+    fn close(&self, py: Python<'_>) {
         // Whoever brings a callback from another thread looks at this afterwards, and this thread looks for it.
         self.is_closed.store(true, Ordering::SeqCst);
-        self.clear();
+        self.clear(py);
         self.epoll.close();
         let receiving = std::mem::take(&mut *self.receiving.close());
         let batch = self.datagrams.close().take();
@@ -222,23 +232,26 @@ impl EventLoopCore {
             return Ok(());
         }
         // Nobody can look into the inbox: what is there is shown among what is ready.
-        self.empty_inbox();
-        self.ready.close().iter().try_for_each(|handle| handles::traverse(handle, &visit))?;
-        visit.call(&*self.crowds_context.close())?;
+        while let Some(handle) = self.inbox.take() {
+            self.ready.visit(&visit).push_back(handle);
+        }
+        self.ready.visit(&visit).iter().try_for_each(|handle| handles::traverse(handle, &visit))?;
+        visit.call(&*self.crowds_context.visit(&visit))?;
         self.timers.close().values().try_for_each(|handle| handles::traverse(handle, &visit))?;
+        self.spare_futures.visit(&visit).iter().try_for_each(|future| visit.call(future))?;
         self.watch.close().watchers().try_for_each(|hearer| hearer.traverse(&visit))
     }
 
-    fn __clear__(&self) {
-        self.clear();
+    fn __clear__(&self, py: Python<'_>) {
+        self.clear(py);
     }
 }
 
 impl EventLoopCore {
     /// Makes ready what other threads brought.
-    pub(super) fn empty_inbox(&self) {
+    pub(super) fn empty_inbox(&self, py: Python<'_>) {
         while let Some(handle) = self.inbox.take() {
-            self.ready.close().push_back(handle);
+            self.ready.close(py).push_back(handle);
         }
     }
 
@@ -258,26 +271,55 @@ impl EventLoopCore {
         self.is_closed.load(Ordering::Relaxed)
     }
 
+    /// Ends the wait of a task for a future that is nobody else's matter: it goes on when all that is ready has run. False, and
+    /// nothing has changed, if the future's own methods must end it.
+    #[inline]
+    pub(super) fn finish(&self, future: &Bound<'_, PyAny>) -> bool {
+        let is_finished = Scheduler::is_plain(self) && futures::finish(future);
+        if is_finished {
+            self.take_soon(future.py(), future.clone().unbind());
+        }
+        is_finished
+    }
+
+    /// A future that has served and is pending again.
+    #[inline]
+    pub(super) fn take_spare_future(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        if Scheduler::is_plain(self) { self.spare_futures.close(py).pop() } else { None }
+    }
+
+    /// Keeps a future for a wait to come, if nobody else has it.
+    #[inline]
+    pub(super) fn keep_future(&self, future: Bound<'_, PyAny>) {
+        let py = future.py();
+        let Some(future) = futures::reuse(future) else { return };
+        let mut spare = self.spare_futures.close(py);
+        if spare.len() < MOST_SPARE {
+            spare.push(future);
+        }
+    }
+
     /// A turn is over: no context is kept for a crowd that was.
     #[inline]
-    pub(super) fn note_turn(&self) {
+    pub(super) fn note_turn(&self, py: Python<'_>) {
         let count = self.copy_count.load(Ordering::Relaxed);
         if count != 0 {
             self.copy_count.store(0, Ordering::Relaxed);
         }
         if count > CROWD {
-            let context = self.crowds_context.close().take();
+            let context = self.crowds_context.close(py).take();
             drop(context);
         }
     }
 
     /// Drops all callbacks, outside the latches: their ends may run any code.
-    fn clear(&self) {
-        let ready = std::mem::take(&mut *self.ready.close());
+    fn clear(&self, py: Python<'_>) {
+        let ready = std::mem::take(&mut *self.ready.close(py));
         let timers = self.timers.close().take_all();
         let watchers = self.watch.close().take_all();
-        let context = self.crowds_context.close().take();
-        drop((ready, timers, watchers, context));
+        let context = self.crowds_context.close(py).take();
+        let futures = std::mem::take(&mut *self.spare_futures.close(py));
+        drop((ready, timers, watchers, context, futures));
         self.drop_inbox();
     }
 }
@@ -302,18 +344,18 @@ impl Scheduler for EventLoopCore {
 
     /// What other threads brought before comes before it.
     #[inline]
-    fn take_soon(&self, handle: Py<PyAny>) {
+    fn take_soon(&self, py: Python<'_>, handle: Py<PyAny>) {
         if !self.inbox.is_empty() {
-            self.empty_inbox();
+            self.empty_inbox(py);
         }
-        self.ready.close().push_back(handle);
+        self.ready.close(py).push_back(handle);
     }
 
     fn take_at(&self, when: f64, handle: Py<PyAny>) {
         self.timers.close().add(when, handle);
     }
 
-    fn take_threadsafe(&self, handle: Py<PyAny>) {
+    fn take_threadsafe(&self, _py: Python<'_>, handle: Py<PyAny>) {
         if self.inbox.put(handle) {
             self.epoll.ring();
         }
@@ -385,6 +427,7 @@ fn install_handles(
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<EventLoopCore>()?;
+    module.add_function(wrap_pyfunction!(handles::args_of_handle, module)?)?;
     module.add_function(wrap_pyfunction!(handles::context_of_handle, module)?)?;
     module.add_function(wrap_pyfunction!(handles::lock_of_handle, module)?)?;
     module.add_function(wrap_pyfunction!(install_handles, module)?)

@@ -4,8 +4,8 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use threefold_event_loop::Watch;
 use threefold_event_loop::watch::Side;
 use threefold_sys::clock::Instant;
@@ -16,6 +16,8 @@ use super::hearer::Hearer;
 use super::sentry;
 use super::sockets::os_error;
 use super::state::EventLoopCore;
+use super::stream::leaves_loop;
+use crate::ffi::futures;
 use crate::ffi::handles::{self, Ran, Scheduler};
 use crate::interrupt::SLICE;
 use crate::kept::intern;
@@ -39,8 +41,9 @@ pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()>
     loop {
         let earlier_count = take_news(this)?;
         run_ready(this, earlier_count)?;
-        core.note_turn();
-        if core.is_stopping.swap(false, Ordering::Relaxed) {
+        core.note_turn(this.py());
+        if core.is_stopping.load(Ordering::Relaxed) {
+            core.is_stopping.store(false, Ordering::Relaxed);
             return Ok(());
         }
     }
@@ -52,7 +55,7 @@ pub(super) fn run_until_stopped(this: &Bound<'_, EventLoopCore>) -> PyResult<()>
 fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<usize> {
     let (py, core) = (this.py(), this.get());
     sentry::go_on_after_fork(py)?;
-    let earlier_count = core.ready.close().len();
+    let earlier_count = core.ready.close(py).len();
     let is_idle = earlier_count == 0 && !core.is_stopping.load(Ordering::Relaxed);
     let limit = if is_idle { until_first_timer(core) } else { Some(Duration::ZERO) };
     if limit == Some(Duration::ZERO) {
@@ -67,8 +70,10 @@ fn take_news(this: &Bound<'_, EventLoopCore>) -> PyResult<usize> {
         sleep(py, core, limit)?;
         core.looked_at.store(Instant::now().as_nanos(), Ordering::Relaxed);
     }
-    make_due_ready(core);
-    core.empty_inbox();
+    make_due_ready(py, core);
+    if !core.inbox.is_empty() {
+        core.empty_inbox(py);
+    }
     Ok(earlier_count)
 }
 
@@ -86,14 +91,14 @@ fn until_first_timer(core: &EventLoopCore) -> Option<Duration> {
     Some(Duration::try_from_secs_f64(left.max(0.0)).unwrap_or(LONGEST).min(LONGEST))
 }
 
-fn make_due_ready(core: &EventLoopCore) {
+fn make_due_ready(py: Python<'_>, core: &EventLoopCore) {
     if core.timers.close().is_empty() {
         return;
     }
     let now = Scheduler::time(core) + RESOLUTION;
     loop {
         let Some(handle) = core.timers.close().pop_due(now) else { return };
-        core.ready.close().push_back(handle);
+        core.ready.close(py).push_back(handle);
     }
 }
 
@@ -103,7 +108,7 @@ fn sleep(py: Python<'_>, core: &EventLoopCore, limit: Option<Duration>) -> PyRes
     let is_main_thread = slot::is_main_thread();
     loop {
         py.check_signals()?;
-        if !core.ready.close().is_empty() || core.is_stopping.load(Ordering::Relaxed) {
+        if !core.ready.close(py).is_empty() || core.is_stopping.load(Ordering::Relaxed) {
             return Ok(());
         }
         let left = deadline.map(|deadline| deadline.since(Instant::now()));
@@ -133,7 +138,7 @@ fn look(py: Python<'_>, core: &EventLoopCore, limit: Duration) -> PyResult<bool>
     let mut is_news = false;
     // Those that an exception has kept from acting hear by level, and so again.
     core.waiting_natives.close().clear();
-    let defers = !core.ready.close().is_empty();
+    let defers = !core.ready.close(py).is_empty();
     let mut outcome = Ok(());
     match waited {
         Ok(()) => {
@@ -178,7 +183,7 @@ fn tell(py: Python<'_>, core: &EventLoopCore, event: Event, defers: bool, is_lea
                 let unwatched = core.watch.close().clear(Watch::<Hearer>::descriptor(event.token), side);
                 drop(unwatched);
             }
-            Some(Hearer::Handle(handle)) => core.ready.close().push_back(handle),
+            Some(Hearer::Handle(handle)) => core.ready.close(py).push_back(handle),
             Some(Hearer::Future(future)) => {
                 let unwatched = core.watch.close().clear(Watch::<Hearer>::descriptor(event.token), side);
                 drop(unwatched);
@@ -194,7 +199,7 @@ fn tell(py: Python<'_>, core: &EventLoopCore, event: Event, defers: bool, is_lea
 /// Runs the callbacks that are ready now, and those who act at once behind the earlier ones; what they make ready comes in the
 /// next turn.
 fn run_ready(this: &Bound<'_, EventLoopCore>, earlier_count: usize) -> PyResult<()> {
-    let count = this.get().ready.close().len();
+    let count = this.get().ready.close(this.py()).len();
     run_first(this, earlier_count)?;
     act(this)?;
     run_first(this, count.saturating_sub(earlier_count))
@@ -223,7 +228,7 @@ fn run_first(this: &Bound<'_, EventLoopCore>, count: usize) -> PyResult<()> {
     let (py, core) = (this.py(), this.get());
     for _ in 0..count {
         // None: a callback has closed the loop.
-        let Some(handle) = core.ready.close().pop_front() else { return Ok(()) };
+        let Some(handle) = core.ready.close(py).pop_front() else { return Ok(()) };
         let handle = handle.into_bound(py);
         core.mark.runs(&handle);
         let ran = if core.is_debugging.load(Ordering::Relaxed) { Ran::Foreign } else { handles::run(&handle) };
@@ -231,6 +236,7 @@ fn run_first(this: &Bound<'_, EventLoopCore>, count: usize) -> PyResult<()> {
         match ran {
             Ran::Done => handles::release(handle),
             Ran::Raised(error) => report(this, &handle, error)?,
+            Ran::Foreign if futures::is_known(&handle) => resume(this, handle)?,
             Ran::Foreign => {
                 core.mark.runs(&handle);
                 let outcome = this.call_method1(intern!(py, "_run_handle"), (&handle,));
@@ -242,11 +248,34 @@ fn run_first(this: &Bound<'_, EventLoopCore>, count: usize) -> PyResult<()> {
     Ok(())
 }
 
+/// Goes on with a task that waited for a future.
+fn resume(this: &Bound<'_, EventLoopCore>, future: Bound<'_, PyAny>) -> PyResult<()> {
+    let core = this.get();
+    core.mark.runs(&future);
+    let outcome = futures::resume(&future);
+    core.mark.has_run();
+    core.keep_future(future);
+    outcome.or_else(|error| report_of_task(this, error))
+}
+
+/// A task tells of what its coroutine raised; this would be the interpreter's own.
+#[cold]
+fn report_of_task(this: &Bound<'_, EventLoopCore>, error: PyErr) -> PyResult<()> {
+    let py = this.py();
+    if leaves_loop(py, &error) {
+        return Err(error);
+    }
+    let context = PyDict::new(py);
+    context.set_item("message", "Exception while a task was resumed")?;
+    context.set_item("exception", error.into_value(py))?;
+    this.call_method1(intern!(py, "call_exception_handler"), (context,)).map(drop)
+}
+
 /// What a callback raised goes to the loop's exception handler, or out of the loop.
 #[cold]
 fn report(this: &Bound<'_, EventLoopCore>, handle: &Bound<'_, PyAny>, error: PyErr) -> PyResult<()> {
     let py = this.py();
-    if error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py) {
+    if leaves_loop(py, &error) {
         return Err(error);
     }
     this.call_method1(intern!(py, "_report_callback"), (handle, error.into_value(py))).map(drop)

@@ -60,7 +60,7 @@ where
 }
 
 /// Whether nobody else has an object, nor its buffer; not known, and so false, where threads run without the interpreter's lock.
-pub(crate) fn is_ours_alone(object: &Bound<'_, PyByteArray>) -> bool {
+pub(crate) fn is_ours_alone(object: &Bound<'_, PyAny>) -> bool {
     // SAFETY: attached, and the object lives. Who has its buffer has a reference, too.
     cfg!(not(Py_GIL_DISABLED)) && unsafe { ffi::Py_REFCNT(object.as_ptr()) } == 1
 }
@@ -70,7 +70,7 @@ pub(crate) fn refilled_bytearray<'py, F>(object: Bound<'py, PyByteArray>, fill: 
 where
     F: for<'one> FnOnce(Target<'one>) -> PyResult<Filled<'one>>,
 {
-    if !is_ours_alone(&object) {
+    if !is_ours_alone(object.as_any()) {
         return new_bytearray(object.py(), object.len(), fill);
     }
     // SAFETY: nobody else has it, nor gets it until it is returned; it has as many bytes.
@@ -162,7 +162,37 @@ pub(crate) fn take_front<'py>(buffer: &Bound<'py, PyByteArray>, most_bytes: usiz
     Ok(bytes.cast_into()?)
 }
 
+/// Lets `look` see the content of a `bytearray`; it must call no Python code.
+pub(crate) fn with_content<T>(buffer: &Bound<'_, PyByteArray>, look: impl FnOnce(&[u8]) -> T) -> T {
+    if cfg!(Py_GIL_DISABLED) {
+        return look(&buffer.to_vec());
+    }
+    // SAFETY: attached, and nothing else runs until `look` is over: the bytes stay where they are, and as they are.
+    look(unsafe { buffer.as_bytes() })
+}
+
+/// Where bytes begin in others, at a place or behind it.
+pub(crate) fn place_in(bytes: &[u8], wanted: &[u8], from: usize) -> Option<usize> {
+    let (first, more) = wanted.split_first()?;
+    let mut from = from;
+    loop {
+        let rest = bytes.get(from..)?;
+        // SAFETY: as many bytes as it says; the C library reads no more.
+        let found = unsafe { memchr(rest.as_ptr().cast(), i32::from(*first), rest.len()) };
+        if found.is_null() {
+            return None;
+        }
+        let place = found.addr() - bytes.as_ptr().addr();
+        if bytes.get(place + 1..)?.starts_with(more) {
+            return Some(place);
+        }
+        from = place + 1;
+    }
+}
+
 unsafe extern "C" {
+    /// The C library's search for a byte.
+    fn memchr(bytes: *const std::ffi::c_void, wanted: std::ffi::c_int, len: usize) -> *const std::ffi::c_void;
     /// Gives a `bytes` object that nobody else knows another length; on failure it is gone.
     fn _PyBytes_Resize(bytes: *mut *mut ffi::PyObject, size: ffi::Py_ssize_t) -> std::ffi::c_int;
 }

@@ -17,14 +17,13 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use threefold_wait::Latch;
-
+use super::attached::Attached;
 use super::{call_complete, contexts};
 pub(crate) use cancelling::is_cancelled;
 use cancelling::{cancel, cancel_timer};
 pub(crate) use locking::lock_of_handle;
 use making::new_handle;
-pub(crate) use making::{SharedContext, context_of_handle};
+pub(crate) use making::{SharedContext, args_of_handle, context_of_handle};
 pub(crate) use marking::Running;
 pub(crate) use running::{Ran, release, run, traverse};
 
@@ -39,11 +38,11 @@ pub(crate) trait Scheduler: pyo3::PyClass<Frozen = pyo3::pyclass::boolean_struct
     /// Whether callbacks may be taken as they come: the loop is open and not in debug mode.
     fn is_plain(&self) -> bool;
     /// Takes a handle to be run in the next turn.
-    fn take_soon(&self, handle: Py<PyAny>);
+    fn take_soon(&self, py: Python<'_>, handle: Py<PyAny>);
     /// Takes a handle to be run at a time.
     fn take_at(&self, when: f64, handle: Py<PyAny>);
     /// Takes a handle from any thread.
-    fn take_threadsafe(&self, handle: Py<PyAny>);
+    fn take_threadsafe(&self, py: Python<'_>, handle: Py<PyAny>);
     /// A handle that waits for its time was cancelled.
     fn note_cancelled(&self);
     /// The time, in seconds.
@@ -83,7 +82,9 @@ struct Classes {
     weak_references: isize,
     weak_references_of_threadsafe: isize,
     /// Plain handles that have run and are nobody's: their slots are empty, and the garbage collector does not see them.
-    spare: Latch<Vec<Py<PyAny>>>,
+    spare: Attached<Vec<Py<PyAny>>>,
+    /// The same, of those for callbacks of other threads.
+    spare_threadsafe: Attached<Vec<Py<PyAny>>>,
     /// The complete methods, for what is not the common case.
     complete: [OnceLock<Py<PyAny>>; METHOD_COUNT],
 }
@@ -114,7 +115,7 @@ pub(crate) fn install<S: Scheduler>(
     contexts::find_variables(py)?;
     let slots = Slots {
         callback: offset(plain, "_callback")?,
-        args: offset(plain, "_args")?,
+        args: offset(&base_of(plain)?, "_args")?,
         cancelled: offset(plain, "_cancelled")?,
         event_loop: offset(plain, "_loop")?,
         source_traceback: offset(plain, "_source_traceback")?,
@@ -143,7 +144,8 @@ pub(crate) fn install<S: Scheduler>(
         slots,
         weak_references: weak_references_of(plain),
         weak_references_of_threadsafe: weak_references_of(threadsafe),
-        spare: Latch::default(),
+        spare: Attached::default(),
+        spare_threadsafe: Attached::default(),
         complete: complete.map(|method| OnceLock::from(method.unbind())),
     };
     if CLASSES.set(classes).is_err() {
@@ -341,7 +343,7 @@ unsafe fn schedule<S: Scheduler>(
     arguments: *const *mut ffi::PyObject,
     count: ffi::Py_ssize_t,
     keyword_names: *mut ffi::PyObject,
-    take: impl FnOnce(&S, Py<PyAny>),
+    take: impl FnOnce(&S, Python<'_>, Py<PyAny>),
 ) -> *mut ffi::PyObject {
     // SAFETY: the caller's.
     unsafe {
@@ -352,7 +354,7 @@ unsafe fn schedule<S: Scheduler>(
                     let class = if method == CALL_SOON_THREADSAFE { &classes.threadsafe } else { &classes.plain };
                     let handle = new_handle(classes, class.as_ptr().cast(), this, event_loop, &call);
                     if !handle.is_null() {
-                        take(event_loop, reference(handle));
+                        take(event_loop, Python::assume_attached(), reference(handle));
                     }
                     return handle;
                 }

@@ -50,7 +50,8 @@ impl Spares {
         if len < LEAST_BYTES {
             return ffi::new_bytearray(py, len, fill);
         }
-        let is_fit = |spare: &Py<PyByteArray>| spare.bind(py).len() == len && ffi::is_ours_alone(spare.bind(py));
+        let is_fit =
+            |spare: &Py<PyByteArray>| spare.bind(py).len() == len && ffi::is_ours_alone(spare.bind(py).as_any());
         let object = if let Some(place) = self.old.iter().position(is_fit) {
             ffi::refilled_bytearray(self.old.swap_remove(place).into_bound(py), fill)?
         } else {

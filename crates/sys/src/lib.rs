@@ -11,6 +11,7 @@ pub mod descriptor;
 pub mod epoll;
 pub mod fork;
 pub mod futex;
+pub mod loaded;
 pub mod map;
 pub mod pipe;
 pub mod process;

@@ -57,7 +57,7 @@ class Connections(_StandardLoop):  # type: ignore[misc]
     ) -> StreamTransport:
         self._ensure_fd_no_transport(sock)
         _connecting.note_owner(sock)
-        _streams.adopt(protocol)
+        _streams.adopt(protocol, self)
         return StreamTransport(self, sock, protocol, waiter, extra, server, context)
 
     def _make_ssl_transport(
@@ -77,7 +77,7 @@ class Connections(_StandardLoop):  # type: ignore[misc]
     ) -> Any:
         self._ensure_fd_no_transport(rawsock)
         _connecting.note_owner(rawsock)
-        _streams.adopt(protocol)
+        _streams.adopt(protocol, self)
         between = TlsProtocol(
             self,
             protocol,

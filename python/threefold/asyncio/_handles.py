@@ -7,10 +7,12 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-from threefold._threefold import context_of_handle, install_handles, lock_of_handle
+from threefold._threefold import args_of_handle, context_of_handle, install_handles, lock_of_handle
 
 # Handles that were made together may share a context until somebody asks for it, who gets the handle's own.
 _CONTEXT: Any = property(context_of_handle, asyncio.Handle._context.__set__)  # type: ignore[attr-defined]
+# An only argument has no tuple until somebody asks for it.
+_ARGS: Any = property(args_of_handle, asyncio.Handle._args.__set__)  # type: ignore[attr-defined, misc]
 
 
 class Handle(asyncio.Handle):
@@ -20,6 +22,7 @@ class Handle(asyncio.Handle):
     """
 
     __slots__ = ()
+    _args = _ARGS
     _context = _CONTEXT
 
 
@@ -30,6 +33,7 @@ class TimerHandle(asyncio.TimerHandle):
     """
 
     __slots__ = ()
+    _args = _ARGS
     _context = _CONTEXT
 
 
@@ -42,6 +46,7 @@ if sys.version_info >= (3, 14):
         """
 
         __slots__ = ()
+        _args = _ARGS
         _context = _CONTEXT
         # Most handles are nobody else's when they run, and need none.
         _lock: Any = property(lock_of_handle, events._ThreadSafeHandle._lock.__set__)  # type: ignore[attr-defined]

@@ -156,7 +156,7 @@ class ReadPipeTransport(_Pipe, transports.ReadTransport):
 
     def _bring_to(self, reader: Any) -> None:
         """What arrives goes to a stream's reader, as it would by way of the protocol."""
-        self._core.set_reader(self._core.protocol, weakref.ref(reader), reader.__dict__)
+        self._core.set_reader(self._core.protocol, weakref.ref(reader), reader._core)
 
     def _read_end(self) -> None:
         """Nobody writes any more."""
@@ -273,10 +273,10 @@ class SubprocessStreamProtocol(asyncio.subprocess.SubprocessStreamProtocol):
             self.stdin.__class__ = _streams.StreamWriter
         for number, reader in ((1, self.stdout), (2, self.stderr)):
             pipe = transport.get_pipe_transport(number)
-            if type(reader) is asyncio.StreamReader and type(pipe) is ReadPipeTransport:
-                reader.__class__ = _streams.StreamReader
-                if type(pipe.get_protocol()) is _StandardReadProtocol:
-                    pipe._bring_to(reader)
+            if type(reader) is not asyncio.StreamReader or type(pipe) is not ReadPipeTransport:
+                continue
+            if _streams.adopt_reader(reader, pipe._loop) and type(pipe.get_protocol()) is _StandardReadProtocol:
+                pipe._bring_to(reader)
 
 
 def adopt(protocol: Any) -> None:

@@ -140,7 +140,7 @@ class StreamTransport(DebugMode, FlowControl, transports._FlowControlMixin):
         if isinstance(protocol, TlsProtocol):
             self._core.set_tls(protocol, protocol._core)
         elif reader is not None:
-            self._core.set_reader(protocol, protocol._stream_reader_wr, reader.__dict__)
+            self._core.set_reader(protocol, protocol._stream_reader_wr, reader._core)
         else:
             self._core.set_protocol(protocol, _streams.is_buffered(protocol))
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 from threefold import _threefold
@@ -12,13 +14,38 @@ from threefold import _threefold
 LIMIT_BYTES = 64 * 1024
 
 
+#: The attributes of the standard library's reader that ours has in its core.
+_OF_CORE = ("_buffer", "_limit", "_eof", "_waiter", "_exception", "_transport", "_paused")
+
+
+def _of_core(name: str) -> property:
+    """Return a property that stands for what the core has under a name."""
+    get = attrgetter("_core." + name)
+
+    def set_in_core(reader: Any, value: Any) -> None:
+        setattr(reader._core, name, value)
+
+    return property(get, set_in_core)
+
+
 class StreamReader(asyncio.StreamReader):
     """A stream's reader; what arrives while a task waits in `read` goes straight to it.
 
-    `read` is the engine's.
+    `read`, `readexactly`, `readline` and `readuntil` are the engine's, and so is what the reader keeps. It is made of a
+    standard one, by `adopt_reader`.
 
     Source: CPython Lib/asyncio/streams.py
     """
+
+    _core: Any
+
+    _buffer = _of_core("buffer")
+    _limit = _of_core("limit")
+    _eof = _of_core("eof")
+    _waiter = _of_core("waiter")
+    _exception = _of_core("exception")
+    _transport = _of_core("transport")
+    _paused = _of_core("paused")
 
 
 class StreamWriter(asyncio.StreamWriter):
@@ -55,14 +82,39 @@ def _connect(callback: Callable[[Any, Any], Any], reader: Any, writer: Any) -> A
     return callback(reader, writer)
 
 
-def adopt(protocol: Any) -> None:
-    """Make the standard library's own reader and protocol of a new connection ours; others stay as they are."""
+def adopt(protocol: Any, loop: Any) -> None:
+    """Make the standard library's own reader and protocol of a new connection ours; others stay as they are.
+
+    Args:
+        protocol: the connection's.
+        loop: the connection's, which is ours.
+    """
     if type(protocol) is not asyncio.StreamReaderProtocol:
         return
     reader = protocol._stream_reader  # type: ignore[attr-defined]
-    if type(reader) is asyncio.StreamReader:
-        reader.__class__ = StreamReader
+    if type(reader) is asyncio.StreamReader and adopt_reader(reader, loop):
         protocol.__class__ = StreamReaderProtocol
+
+
+def adopt_reader(reader: Any, loop: Any) -> bool:
+    """Make a standard reader of a loop of ours ours; one that keeps what ours cannot keep stays as it is.
+
+    Args:
+        reader: of exactly the standard library's class.
+        loop: of the connection that it reads.
+    """
+    kept = reader.__dict__
+    limit = kept.get("_limit")
+    if kept.get("_loop") is not loop or type(kept.get("_buffer")) is not bytearray:
+        return False
+    if type(limit) is not int or limit > sys.maxsize:
+        return False
+    core: Any = _threefold.ReaderCore(loop, kept["_buffer"], limit)
+    for name in _OF_CORE:
+        setattr(core, name[1:], kept.pop(name))
+    kept["_core"] = core
+    reader.__class__ = StreamReader
+    return True
 
 
 def is_buffered(protocol: Any) -> bool:

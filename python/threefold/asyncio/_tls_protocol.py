@@ -15,6 +15,8 @@ _standard: Any = sslproto
 
 # The other end must be heard first.
 _AGAIN = (ssl.SSLWantReadError, ssl.SSLSyscallError)
+# Whether records may go through OpenSSL without a call of the interpreter; tests look at both ways.
+_CALLS_OPENSSL = True
 # What is read at once through a transport that is not ours, and of what nobody wants any more.
 _READ_BYTES = 64 * 1024
 
@@ -85,7 +87,7 @@ class TlsProtocol(protocols.BufferedProtocol):
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         hostname = server_hostname if server_hostname and not server_side else None
         self._sslobj = sslcontext.wrap_bio(incoming, outgoing, server_side=server_side, server_hostname=hostname)
-        self._core: Any = _threefold.TlsCore(loop, self._sslobj, incoming, outgoing)
+        self._core: Any = _threefold.TlsCore(loop, self._sslobj, incoming, outgoing, _CALLS_OPENSSL)
         self._loop = loop
         self._waiter = waiter
         self._phase = _Phase.NEW
@@ -101,7 +103,7 @@ class TlsProtocol(protocols.BufferedProtocol):
     def _set_app_protocol(self, protocol: Any) -> None:
         reader = _streams.reader_of(protocol)
         if reader is not None:
-            self._core.set_reader(protocol, protocol._stream_reader_wr, reader.__dict__)
+            self._core.set_reader(protocol, protocol._stream_reader_wr, reader._core)
         else:
             self._core.set_protocol(protocol, _streams.is_buffered(protocol))
 

@@ -68,7 +68,7 @@ fn describe_all(py: Python<'_>, posts: &[std::sync::Arc<Post>]) -> PyResult<Told
         }
         debug_assert_eq!(told.tasks.len() - before, task_count);
         let core = event_loop.cast::<EventLoopCore>()?.get();
-        let (ready_count, timer_count, descriptor_count) = core.counts();
+        let (ready_count, timer_count, descriptor_count) = core.counts(py);
         told.loops.push(LoopTold {
             slot,
             task_count: task_count as u64,

@@ -13,7 +13,7 @@ pub(in super::super) enum Chunk {
     /// A `bytes` object's own.
     Kept(PyBackedBytes),
     /// Copied: their owner may write to them.
-    Copied(Box<[u8]>),
+    Copied(Vec<u8>),
 }
 
 impl AsRef<[u8]> for Chunk {
@@ -119,7 +119,8 @@ impl<'py> Given<'py> {
     pub(in super::super) fn into_chunk(self, gone_bytes: usize) -> PyResult<(Chunk, usize)> {
         match self {
             Self::Bytes(bytes) => Ok((Chunk::Kept(bytes.into()), gone_bytes)),
-            Self::View(_) | Self::Joined(_) => {
+            Self::Joined(bytes) => Ok((Chunk::Copied(bytes), gone_bytes)),
+            Self::View(_) => {
                 let rest = self.bytes()?.get(gone_bytes..).unwrap_or_default();
                 Ok((Chunk::Copied(rest.into()), 0))
             }

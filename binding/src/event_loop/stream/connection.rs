@@ -18,7 +18,7 @@ use super::super::hearer::{Hearer, Native};
 use super::super::state::EventLoopCore;
 use super::super::tls::TlsCore;
 use super::chunk::Chunk;
-use super::read::Read;
+use super::reader::ReaderCore;
 use super::reading::{self, Receiver};
 use super::writing;
 use crate::convert::Constructed;
@@ -46,8 +46,6 @@ pub(super) struct State {
     pub(super) receiver: Receiver,
     /// What an arrival is expected to need, if that is much: see `reading`.
     pub(super) expected_bytes: usize,
-    /// A read that waits for what arrives.
-    pub(super) read: Option<Arc<Read>>,
 }
 
 #[pymethods]
@@ -55,13 +53,7 @@ impl StreamCore {
     #[new]
     #[pyo3(signature = (event_loop, descriptor, context=None, is_pipe=false))]
     fn new(event_loop: Py<EventLoopCore>, descriptor: RawFd, context: Option<Py<PyAny>>, is_pipe: bool) -> Self {
-        let state = State {
-            stream: Stream::default(),
-            protocol: None,
-            receiver: Receiver::Unknown,
-            expected_bytes: 0,
-            read: None,
-        };
+        let state = State { stream: Stream::default(), protocol: None, receiver: Receiver::Unknown, expected_bytes: 0 };
         Self { constructed: Constructed::YES, descriptor, is_pipe, event_loop, context, state: Latch::new(state) }
     }
 
@@ -76,9 +68,9 @@ impl StreamCore {
     /// Args:
     ///     protocol: the reader's protocol.
     ///     reference: a weak reference to the reader.
-    ///     dictionary: the reader's `__dict__`.
-    fn set_reader(&self, protocol: Py<PyAny>, reference: Py<PyWeakrefReference>, dictionary: Py<PyDict>) {
-        self.replace(Some(protocol), Receiver::Reader(reference, dictionary));
+    ///     core: the reader's.
+    fn set_reader(&self, protocol: Py<PyAny>, reference: Py<PyWeakrefReference>, core: Py<ReaderCore>) {
+        self.replace(Some(protocol), Receiver::Reader(reference, core));
     }
 
     /// Brings what arrives to a TLS connection over this one.
@@ -213,11 +205,10 @@ impl StreamCore {
 impl StreamCore {
     fn replace(&self, protocol: Option<Py<PyAny>>, receiver: Receiver) {
         let mut state = self.state.close();
-        let read = state.read.take();
         let protocol = std::mem::replace(&mut state.protocol, protocol);
         let receiver = std::mem::replace(&mut state.receiver, receiver);
         drop(state);
-        drop((protocol, receiver, read));
+        drop((protocol, receiver));
     }
 
     /// The kernel is not asked about a side any more.

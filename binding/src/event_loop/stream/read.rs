@@ -1,54 +1,62 @@
 //! Streams over our transports: bytes that arrive while a task waits in a method of its `StreamReader` go straight to it.
 //!
-//! Readers and writers are objects of the standard library's classes, with what these keep in their dictionaries; so all
+//! Readers and writers are objects of the standard library's classes, whose attributes look into the reader's core; so all
 //! methods that are not here work on them. A read is over at its first step if what it wants is buffered. Else it leaves itself
-//! with the connection: an arrival that is what it wants becomes its result, without a detour through the buffer, and it is not
+//! with the reader: an arrival that is what it wants becomes its result, without a detour through the buffer, and it is not
 //! woken for one that is a part of it.
 //!
 //! | read | next step |
 //! |---|---|
-//! | new | takes what is buffered, or leaves itself with the connection and yields a future |
+//! | new | takes what is buffered, or leaves itself with the reader and yields a future |
 //! | waiting | the future has a result: takes what is buffered by now, or the rest at the end, or waits again |
 //! | served | gives what arrived; a cancellation puts it back in front of what is buffered |
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use pyo3::exceptions::{PyGeneratorExit, PyRuntimeError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict, PyType};
-use threefold_wait::Latch;
+use pyo3::types::{PyByteArray, PyBytes, PyType};
 
-use super::super::tls::TlsCore;
-use super::buffer::{finish, item, resume_if_enough_was_taken};
-use super::connection::StreamCore;
+use super::reader::{ReaderCore, append};
 use super::want::{Found, Want};
 use crate::convert::Constructed;
-use crate::ffi::backed::find_backing;
-use crate::ffi::{Awaitable, Step, install_awaitable, take_front};
-use crate::kept::intern;
+use crate::ffi::attached::Attached;
+use crate::ffi::{Awaitable, Step, install_awaitable, is_nobody_elses, take_front};
+
+/// How many reads that are over are kept for reads to come: their tasks let go of them before they read again.
+const MOST_SPARE: usize = 16;
+
+static SPARE: Attached<Vec<Py<StreamRead>>> = Attached::new(Vec::new());
 
 /// A read of a stream.
 #[pyclass(frozen, module = "threefold._threefold", name = "StreamRead", weakref)]
-pub(super) struct StreamRead {
+pub(in super::super) struct StreamRead {
     constructed: Constructed,
     read: Arc<Read>,
 }
 
-/// What the connection knows of a read.
-pub(in super::super) struct Read {
+/// What the reader knows of a read.
+pub(in super::super) struct Read(Attached<Inner>);
+
+struct Inner {
     want: Want,
     /// How much of what is buffered was looked at already.
-    looked_at: AtomicUsize,
-    progress: Latch<Progress>,
+    looked_at: usize,
+    progress: Progress,
 }
 
 /// How far a read has come.
 enum Progress {
-    New(Py<PyDict>),
-    Waiting(Py<PyDict>, Py<PyAny>),
-    Served(Py<PyDict>, Py<PyBytes>),
+    New(Reader),
+    Waiting(Reader, Py<PyAny>),
+    Served(Reader, Py<PyBytes>),
     Over,
+}
+
+/// Whose read it is: the reader, which must not end before the read does, and its core.
+struct Reader {
+    object: Py<PyAny>,
+    core: Py<ReaderCore>,
 }
 
 /// What a read makes of what arrived.
@@ -62,18 +70,31 @@ pub(in super::super) enum Served<'py> {
 }
 
 impl StreamRead {
-    /// A read; `reader` is what the stream's reader keeps.
-    pub(super) fn new(reader: Py<PyDict>, want: Want) -> Self {
-        let progress = Latch::new(Progress::New(reader));
-        let read = Arc::new(Read { want, looked_at: AtomicUsize::new(0), progress });
-        Self { constructed: Constructed::YES, read }
+    /// A read: one that is over and nobody's, or a new one.
+    pub(super) fn begin(reader: &Bound<'_, PyAny>, core: &Bound<'_, ReaderCore>, want: Want) -> PyResult<Py<Self>> {
+        let py = reader.py();
+        let progress = Progress::New(Reader { object: reader.clone().unbind(), core: core.clone().unbind() });
+        let inner = Inner { want, looked_at: 0, progress };
+        let spare = SPARE.close(py).pop();
+        match spare {
+            Some(spare) if is_nobody_elses(spare.bind(py)) && Arc::strong_count(&spare.get().read) == 1 => {
+                let previous = std::mem::replace(&mut *spare.get().read.0.close(py), inner);
+                drop(previous);
+                Ok(spare)
+            }
+            _ => Py::new(py, Self { constructed: Constructed::YES, read: Arc::new(Read(Attached::new(inner))) }),
+        }
     }
 }
 
 impl Read {
     /// How much an arrival may bring at most.
-    pub(in super::super) fn most_bytes(&self) -> usize {
-        self.want.most_bytes()
+    pub(in super::super) fn most_bytes(&self, py: Python<'_>) -> usize {
+        self.0.close(py).want.most_bytes()
+    }
+
+    fn want(&self, py: Python<'_>) -> Want {
+        self.0.close(py).want.clone_ref(py)
     }
 
     /// Gives it what arrived.
@@ -82,18 +103,19 @@ impl Read {
     /// Python's own; the reader has what arrived.
     pub(in super::super) fn serve<'py>(&self, bytes: Bound<'py, PyBytes>) -> PyResult<Served<'py>> {
         let py = bytes.py();
-        let waited_for = match &*self.progress.close() {
-            Progress::Waiting(reader, future) => Some((reader.clone_ref(py), future.clone_ref(py))),
-            _ => None,
-        };
-        let Some((reader, future)) = waited_for else { return Ok(Served::Left(bytes)) };
-        let buffer = item(reader.bind(py), intern!(py, "_buffer"))?;
-        let buffer = buffer.cast::<PyByteArray>()?;
+        let inner = self.0.close(py);
+        let Progress::Waiting(reader, future) = &inner.progress else { return Ok(Served::Left(bytes)) };
+        let (reader, future) = (reader.clone_ref(py), future.clone_ref(py));
+        let want = inner.want.clone_ref(py);
+        drop(inner);
+        let (core, future) = (reader.core.get(), future.bind(py));
+        let buffer = core.buffer(py);
+        let buffer = buffer.bind(py);
         if !buffer.is_empty() {
-            return self.note_more(reader.bind(py), future.bind(py), buffer, &bytes);
+            return self.note_more(core, future, buffer, &bytes);
         }
-        let Found::Here(count) = self.want.find(&bytes, 0, reader.bind(py))? else {
-            return self.note_more(reader.bind(py), future.bind(py), buffer, &bytes);
+        let Found::Here(count) = want.find_in(py, bytes.as_bytes(), 0, core) else {
+            return self.note_more(core, future, buffer, &bytes);
         };
         let (wanted, rest) = if count == bytes.as_bytes().len() {
             (bytes, None)
@@ -101,14 +123,14 @@ impl Read {
             let (wanted, rest) = bytes.as_bytes().split_at(count);
             (PyBytes::new(py, wanted), Some(PyBytes::new(py, rest)))
         };
-        if !finish(reader.bind(py), future.bind(py))? {
+        if !core.finish(future) {
             let all = match rest {
                 Some(rest) => PyBytes::new(py, &[wanted.as_bytes(), rest.as_bytes()].concat()),
                 None => wanted,
             };
             return Ok(Served::Left(all));
         }
-        let previous = std::mem::replace(&mut *self.progress.close(), Progress::Served(reader, wanted.unbind()));
+        let previous = std::mem::replace(&mut self.0.close(py).progress, Progress::Served(reader, wanted.unbind()));
         drop(previous);
         Ok(rest.map_or(Served::All, Served::Left))
     }
@@ -116,53 +138,53 @@ impl Read {
     /// Buffers what arrived, and wakes the read if that decides it.
     fn note_more<'py>(
         &self,
-        reader: &Bound<'py, PyDict>,
+        core: &ReaderCore,
         future: &Bound<'py, PyAny>,
         buffer: &Bound<'py, PyByteArray>,
         bytes: &Bound<'py, PyBytes>,
     ) -> PyResult<Served<'py>> {
-        let py = reader.py();
-        if matches!(self.want, Want::AtMost(_)) {
+        let py = bytes.py();
+        let want = self.want(py);
+        if matches!(want, Want::AtMost(_)) {
             return Ok(Served::Left(bytes.clone()));
         }
-        buffer.call_method1(intern!(py, "extend"), (bytes,))?;
-        let looked_at = self.looked_at.load(Ordering::Relaxed);
-        if let Found::NotYet(looked_at) = self.want.find(buffer, looked_at, reader)? {
-            self.looked_at.store(looked_at, Ordering::Relaxed);
+        append(buffer, bytes)?;
+        let looked_at = self.0.close(py).looked_at;
+        if let Found::NotYet(looked_at) = want.find(buffer, looked_at, core) {
+            self.0.close(py).looked_at = looked_at;
             return Ok(Served::NotEnough);
         }
-        finish(reader, future)?;
+        core.finish(future);
         // Nothing is left, but too much may be buffered.
         Ok(Served::Left(PyBytes::new(py, b"")))
     }
 
-    fn take_progress(&self) -> Progress {
-        std::mem::replace(&mut *self.progress.close(), Progress::Over)
+    fn take_progress(&self, py: Python<'_>) -> Progress {
+        std::mem::replace(&mut self.0.close(py).progress, Progress::Over)
     }
 
+    #[inline]
     fn advance(self: &Arc<Self>, py: Python<'_>) -> PyResult<Step> {
-        match self.take_progress() {
+        match self.take_progress(py) {
             Progress::New(reader) => {
-                let reader = reader.bind(py);
-                let exception = item(reader, intern!(py, "_exception"))?;
-                if !exception.is_none() {
-                    return Err(PyErr::from_value(exception));
+                let exception = reader.core.get().state.close(py).exception.as_ref().map(|error| error.clone_ref(py));
+                if let Some(exception) = exception {
+                    return Err(PyErr::from_value(exception.into_bound(py)));
                 }
-                match self.take(reader)? {
+                match self.take(py, reader.core.get())? {
                     Some(bytes) => Ok(Step::Value(bytes)),
-                    None => self.wait(reader),
+                    None => self.wait(py, reader),
                 }
             }
             Progress::Waiting(reader, future) => {
-                let reader = reader.bind(py);
-                reader.set_item(intern!(py, "_waiter"), py.None())?;
-                future.bind(py).call_method0(intern!(py, "result"))?;
-                match self.take(reader)? {
+                reader.core.get().forget_wait(py);
+                future.bind(py).call_method0(crate::kept::intern!(py, "result"))?;
+                match self.take(py, reader.core.get())? {
                     Some(bytes) => Ok(Step::Value(bytes)),
-                    None if matches!(self.want, Want::AtMost(_)) => {
+                    None if matches!(self.0.close(py).want, Want::AtMost(_)) => {
                         Ok(Step::Value(PyBytes::new(py, b"").into_any().unbind()))
                     }
-                    None => self.wait(reader),
+                    None => self.wait(py, reader),
                 }
             }
             Progress::Served(_reader, bytes) => Ok(Step::Value(bytes.into_any())),
@@ -171,91 +193,93 @@ impl Read {
     }
 
     /// Takes what is wanted from what is buffered, or the rest at the end; none if neither is there.
-    fn take(&self, reader: &Bound<'_, PyDict>) -> PyResult<Option<Py<PyAny>>> {
-        let py = reader.py();
-        if matches!(self.want, Want::Exactly(0)) {
+    fn take(&self, py: Python<'_>, core: &ReaderCore) -> PyResult<Option<Py<PyAny>>> {
+        let inner = self.0.close(py);
+        let (want, looked_at) = (inner.want.clone_ref(py), inner.looked_at);
+        drop(inner);
+        if matches!(want, Want::Exactly(0)) {
             return Ok(Some(PyBytes::new(py, b"").into_any().unbind()));
         }
-        let buffer = item(reader, intern!(py, "_buffer"))?;
-        let buffer = buffer.cast::<PyByteArray>()?;
-        let found = if buffer.is_empty() {
-            Found::NotYet(0)
-        } else {
-            self.want.find(buffer, self.looked_at.load(Ordering::Relaxed), reader)?
-        };
+        let state = core.state.close(py);
+        if state.buffer.bind(py).is_empty() && !state.is_at_end {
+            return Ok(None);
+        }
+        let (buffer, is_at_end) = (state.buffer.clone_ref(py), state.is_at_end);
+        drop(state);
+        let buffer = buffer.bind(py);
+        let found = if buffer.is_empty() { Found::NotYet(0) } else { want.find(buffer, looked_at, core) };
         match found {
             Found::Here(count) => {
                 let bytes = take_front(buffer, count)?;
-                resume_if_enough_was_taken(reader, buffer)?;
+                core.resume_if_enough_was_taken(buffer)?;
                 Ok(Some(bytes.into_any().unbind()))
             }
             Found::TooMuch(count, is_found) => {
-                let error = self.want.refuse(reader, count, is_found)?;
-                if matches!(self.want, Want::Line) {
-                    resume_if_enough_was_taken(reader, buffer)?;
+                let error = want.refuse(buffer, count, is_found)?;
+                if matches!(want, Want::Line) {
+                    core.resume_if_enough_was_taken(buffer)?;
                 }
                 Err(error)
             }
             Found::NotYet(looked_at) => {
-                self.looked_at.store(looked_at, Ordering::Relaxed);
-                if !item(reader, intern!(py, "_eof"))?.is_truthy()? {
-                    return Ok(None);
-                }
-                self.want.rest(buffer).map(Some)
+                self.0.close(py).looked_at = looked_at;
+                if is_at_end { want.rest(buffer).map(Some) } else { Ok(None) }
             }
         }
     }
 
-    fn wait(self: &Arc<Self>, reader: &Bound<'_, PyDict>) -> PyResult<Step> {
-        let py = reader.py();
-        if !item(reader, intern!(py, "_waiter"))?.is_none() {
-            let method = self.want.waiting_method();
+    /// Leaves the read with its reader, and waits.
+    fn wait(self: &Arc<Self>, py: Python<'_>, reader: Reader) -> PyResult<Step> {
+        let core = reader.core.get();
+        let state = core.state.close(py);
+        let (has_waiter, is_paused) = (state.waiter.is_some(), state.is_paused);
+        drop(state);
+        if has_waiter {
+            let method = self.0.close(py).want.waiting_method();
             let text = format!("{method}() called while another coroutine is already waiting for incoming data");
             return Err(PyRuntimeError::new_err(text));
         }
-        if item(reader, intern!(py, "_paused"))?.is_truthy()? {
-            reader.set_item(intern!(py, "_paused"), false)?;
-            item(reader, intern!(py, "_transport"))?.call_method0(intern!(py, "resume_reading"))?;
+        if is_paused {
+            core.resume(py)?;
         }
-        let future = item(reader, intern!(py, "_loop"))?.call_method0(intern!(py, "create_future"))?;
-        reader.set_item(intern!(py, "_waiter"), &future)?;
-        future.setattr(intern!(py, "_asyncio_future_blocking"), true)?;
-        let previous = std::mem::replace(
-            &mut *self.progress.close(),
-            Progress::Waiting(reader.clone().unbind(), future.clone().unbind()),
+        let future = core.new_future(py)?;
+        let mut state = core.state.close(py);
+        let other = (
+            state.waiter.replace(future.clone().unbind()),
+            // The next arrival is for this read.
+            state.read.replace(Arc::clone(self)),
         );
-        drop(previous);
-        self.leave_with_connection(reader)?;
+        drop(state);
+        drop(other);
+        self.0.close(py).progress = Progress::Waiting(reader, future.clone().unbind());
         Ok(Step::Yield(future.unbind()))
-    }
-
-    /// The next arrival is for this read, if the connection brings what arrives to the reader.
-    fn leave_with_connection(self: &Arc<Self>, reader: &Bound<'_, PyDict>) -> PyResult<()> {
-        let transport = item(reader, intern!(reader.py(), "_transport"))?;
-        let previous = if let Some(core) = find_backing::<StreamCore>(&transport) {
-            let mut state = core.get().state.close();
-            if state.receiver.brings_to(reader) { state.read.replace(Arc::clone(self)) } else { None }
-        } else if let Some(core) = find_backing::<TlsCore>(&transport) {
-            let mut state = core.get().state.close();
-            if state.receiver.brings_to(reader) { state.read.replace(Arc::clone(self)) } else { None }
-        } else {
-            None
-        };
-        drop(previous);
-        Ok(())
     }
 
     /// Ends the read; what was given to it goes back.
     fn give_up(&self, py: Python<'_>) -> PyResult<()> {
-        match self.take_progress() {
+        match self.take_progress(py) {
             Progress::Served(reader, bytes) => {
-                let buffer = item(reader.bind(py), intern!(py, "_buffer"))?;
+                let buffer = reader.core.get().buffer(py);
                 let front = pyo3::types::PySlice::new(py, 0, 0, 1);
-                buffer.set_item(front, bytes)
+                buffer.bind(py).set_item(front, bytes)
             }
-            Progress::Waiting(reader, _future) => reader.bind(py).set_item(intern!(py, "_waiter"), py.None()),
+            Progress::Waiting(reader, _future) => {
+                reader.core.get().forget_wait(py);
+                Ok(())
+            }
             Progress::New(_) | Progress::Over => Ok(()),
         }
+    }
+}
+
+impl Reader {
+    fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self { object: self.object.clone_ref(py), core: self.core.clone_ref(py) }
+    }
+
+    fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
+        visit.call(&self.object)?;
+        visit.call(&self.core)
     }
 }
 
@@ -299,48 +323,54 @@ impl StreamRead {
     }
 
     #[getter]
-    fn __name__(&self) -> &'static str {
-        self.read.want.method()
+    fn __name__(&self, py: Python<'_>) -> &'static str {
+        self.read.0.close(py).want.method()
     }
 
     #[getter]
-    fn __qualname__(&self) -> String {
-        format!("StreamReader.{}", self.read.want.method())
+    fn __qualname__(&self, py: Python<'_>) -> String {
+        format!("StreamReader.{}", self.read.0.close(py).want.method())
     }
 
     /// Its name and its transport, for those who want to know what a task awaits.
-    fn _describe<'py>(&self, py: Python<'py>) -> PyResult<(&'static str, Option<Bound<'py, PyAny>>)> {
-        let reader = match &*self.read.progress.close() {
-            Progress::New(reader) | Progress::Waiting(reader, _) => Some(reader.bind(py).clone()),
+    fn _describe(&self, py: Python<'_>) -> (&'static str, Option<Py<PyAny>>) {
+        let inner = self.read.0.close(py);
+        let method = inner.want.qualified_method();
+        let core = match &inner.progress {
+            Progress::New(reader) | Progress::Waiting(reader, _) => Some(reader.core.clone_ref(py)),
             Progress::Served(..) | Progress::Over => None,
         };
-        let transport = reader.map(|reader| item(&reader, intern!(py, "_transport"))).transpose()?;
-        Ok((self.read.want.qualified_method(), transport))
+        drop(inner);
+        let transport =
+            core.and_then(|core| core.get().state.close(py).transport.as_ref().map(|known| known.clone_ref(py)));
+        (method, transport)
     }
 
     fn __traverse__(&self, visit: pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         if !self.constructed.is_true() {
             return Ok(());
         }
-        match &*self.read.progress.close() {
-            Progress::New(reader) => visit.call(reader),
-            Progress::Waiting(reader, future) => visit.call(reader).and_then(|()| visit.call(future)),
-            Progress::Served(reader, bytes) => visit.call(reader).and_then(|()| visit.call(bytes)),
+        match &self.read.0.visit(&visit).progress {
+            Progress::New(reader) => reader.traverse(&visit),
+            Progress::Waiting(reader, future) => reader.traverse(&visit).and_then(|()| visit.call(future)),
+            Progress::Served(reader, bytes) => reader.traverse(&visit).and_then(|()| visit.call(bytes)),
             Progress::Over => Ok(()),
         }
     }
 
-    fn __clear__(&self) {
-        drop(self.read.take_progress());
+    fn __clear__(&self, py: Python<'_>) {
+        drop(self.read.take_progress(py));
     }
 }
 
 impl Drop for StreamRead {
     /// A read that was given something, and whose task was dropped before it took that.
     fn drop(&mut self) {
-        if self.constructed.is_true() && !matches!(*self.read.progress.close(), Progress::Over) {
-            let _the_readers_end = Python::attach(|py| self.read.give_up(py));
+        if !self.constructed.is_true() {
+            return;
         }
+        // Nobody waits for bytes any more while the interpreter ends.
+        let _the_readers_end = Python::try_attach(|py| self.read.give_up(py));
     }
 }
 
@@ -351,6 +381,14 @@ impl Awaitable for StreamRead {
 
     fn step(&self, py: Python<'_>) -> Step {
         self.read.advance(py).unwrap_or_else(Step::Error)
+    }
+
+    fn note_end(this: &Bound<'_, Self>) {
+        let py = this.py();
+        let mut spare = SPARE.close(py);
+        if spare.len() < MOST_SPARE {
+            spare.push(this.clone().unbind());
+        }
     }
 }
 

@@ -2,12 +2,12 @@
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyType};
+use pyo3::types::{PyBytes, PyDict, PyType};
 
 use super::super::tls::{self, TlsCore};
-use super::buffer::item;
 use super::connection::StreamCore;
 use super::read::{StreamRead, thrown};
+use super::reader::ReaderCore;
 use super::want::Want;
 use super::writing;
 use crate::ffi::backed::{find_backing, install_optional, optional_method};
@@ -47,8 +47,8 @@ fn read_until<'py>(reader: &Bound<'py, PyAny>, separator: Option<&Bound<'py, PyA
 }
 
 fn new_read(reader: &Bound<'_, PyAny>, want: Want) -> PyResult<Py<PyAny>> {
-    let read = StreamRead::new(dictionary_of(reader)?.unbind(), want);
-    Ok(Py::new(reader.py(), read)?.into_any())
+    let core = item(&dictionary_of(reader)?, intern!(reader.py(), "_core"))?;
+    Ok(StreamRead::begin(reader, core.cast::<ReaderCore>()?, want)?.into_any())
 }
 
 #[cold]
@@ -103,11 +103,26 @@ fn is_drained(writer: &Bound<'_, PyAny>) -> PyResult<bool> {
         return Ok(false);
     };
     let reader = item(&writer, intern!(py, "_reader"))?;
-    Ok(is_free && (reader.is_none() || reader.getattr(intern!(py, "_exception"))?.is_none()))
+    Ok(is_free && (reader.is_none() || has_no_exception(&reader)?))
+}
+
+fn has_no_exception(reader: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let py = reader.py();
+    if let Some(core) = dictionary_of(reader)?.get_item(intern!(py, "_core"))? {
+        if let Ok(core) = core.cast::<ReaderCore>() {
+            return Ok(core.get().state.close(py).exception.is_none());
+        }
+    }
+    Ok(reader.getattr(intern!(py, "_exception"))?.is_none())
 }
 
 fn standard<'py>(py: Python<'py>, class: &str, method: &str) -> PyResult<Bound<'py, PyAny>> {
     py.import("asyncio.streams")?.getattr(class)?.getattr(method)
+}
+
+/// What a reader or writer keeps under a name.
+fn item<'py>(dictionary: &Bound<'py, PyDict>, name: &Bound<'py, pyo3::types::PyString>) -> PyResult<Bound<'py, PyAny>> {
+    dictionary.get_item(name)?.ok_or_else(|| pyo3::exceptions::PyAttributeError::new_err(name.clone().unbind()))
 }
 
 static STANDARD_DRAIN: Kept<PyAny> = Kept::new();

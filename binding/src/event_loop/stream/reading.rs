@@ -9,14 +9,14 @@ use std::mem::MaybeUninit;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyBytes, PyWeakrefMethods, PyWeakrefReference};
 use threefold_sys::stream::{Attempt, Patience, Room};
 
 use super::super::state::EventLoopCore;
 use super::super::tls::TlsCore;
-use super::buffer::feed;
 use super::connection::{StreamCore, fail, os_error};
 use super::read::Served;
+use super::reader::ReaderCore;
 use crate::ffi::{bytes_received, read_into};
 use crate::kept::intern;
 
@@ -26,6 +26,9 @@ pub(super) const MOST_BYTES: usize = 256 * 1024;
 const MUCH_BYTES: usize = 32 * 1024;
 /// What is decrypted at once into memory of the loop.
 const PLAINTEXT_BYTES: usize = 64 * 1024;
+
+/// More memory for ciphertext is not kept.
+const MOST_CIPHERTEXT_BYTES: usize = 512 * 1024;
 
 /// What hears of bytes that arrive.
 pub(in super::super) enum Receiver {
@@ -37,8 +40,8 @@ pub(in super::super) enum Receiver {
     Plain(Py<PyAny>),
     /// `get_buffer` and `buffer_updated`.
     Buffered(Py<PyAny>, Py<PyAny>),
-    /// A stream's reader, weakly, and its dictionary.
-    Reader(Py<PyWeakrefReference>, Py<PyDict>),
+    /// A stream's reader, weakly, and its core.
+    Reader(Py<PyWeakrefReference>, Py<ReaderCore>),
     /// A TLS connection over this one.
     Tls(Py<TlsCore>),
     /// Nothing arrives here, the writing end of a pipe: its reader has gone.
@@ -46,18 +49,13 @@ pub(in super::super) enum Receiver {
 }
 
 impl Receiver {
-    /// Whether what arrives is brought to the reader with this dictionary.
-    pub(super) fn brings_to(&self, reader: &Bound<'_, PyDict>) -> bool {
-        matches!(self, Self::Reader(_, dictionary) if dictionary.is(reader))
-    }
-
     pub(in super::super) fn clone_ref(&self, py: Python<'_>) -> Self {
         match self {
             Self::Unknown => Self::Unknown,
             Self::UnknownBuffered => Self::UnknownBuffered,
             Self::Plain(received) => Self::Plain(received.clone_ref(py)),
             Self::Buffered(get, updated) => Self::Buffered(get.clone_ref(py), updated.clone_ref(py)),
-            Self::Reader(reference, dictionary) => Self::Reader(reference.clone_ref(py), dictionary.clone_ref(py)),
+            Self::Reader(reference, reader) => Self::Reader(reference.clone_ref(py), reader.clone_ref(py)),
             Self::Tls(tls) => Self::Tls(tls.clone_ref(py)),
             Self::OtherEnd => Self::OtherEnd,
         }
@@ -68,7 +66,7 @@ impl Receiver {
             Self::Unknown | Self::UnknownBuffered | Self::OtherEnd => Ok(()),
             Self::Plain(received) => visit.call(received),
             Self::Buffered(get, updated) => visit.call(get).and_then(|()| visit.call(updated)),
-            Self::Reader(reference, dictionary) => visit.call(reference).and_then(|()| visit.call(dictionary)),
+            Self::Reader(reference, reader) => visit.call(reference).and_then(|()| visit.call(reader)),
             Self::Tls(tls) => visit.call(tls),
         }
     }
@@ -88,7 +86,9 @@ pub(super) fn receive(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>
     match hearer {
         Receiver::Plain(received) => receive_bytes(core, transport, received.bind(py), expected_bytes),
         Receiver::Buffered(get, updated) => receive_into(core, transport, get.bind(py), updated.bind(py)),
-        Receiver::Reader(reference, dictionary) => receive_for_reader(core, transport, &reference, &dictionary),
+        Receiver::Reader(reference, reader) => {
+            receive_for_reader(core, transport, &reference, reader.get(), expected_bytes)
+        }
         Receiver::Tls(tls) => receive_for_tls(core, transport, tls.bind(py)),
         Receiver::OtherEnd => end(transport),
         Receiver::Unknown => match look_up(core, "data_received") {
@@ -172,20 +172,19 @@ fn receive_for_reader(
     core: &Bound<'_, StreamCore>,
     transport: &Bound<'_, PyAny>,
     reference: &Py<PyWeakrefReference>,
-    dictionary: &Py<PyDict>,
+    reader: &ReaderCore,
+    expected_bytes: usize,
 ) -> PyResult<()> {
     let py = core.py();
-    let mut state = core.get().state.close();
-    let (read, expected_bytes) = (state.read.take(), state.expected_bytes);
-    drop(state);
+    let read = reader.take_read(py);
     // Who reads in small portions shall not need a system call for each.
-    let most_bytes = read.as_ref().map_or(MOST_BYTES, |read| read.most_bytes());
+    let most_bytes = read.as_ref().map_or(MOST_BYTES, |read| read.most_bytes(py));
     let room_bytes = if most_bytes < MUCH_BYTES { MOST_BYTES } else { most_bytes.min(MOST_BYTES) };
     let bytes = match arrival(core, room_bytes, expected_bytes)? {
         Arrival::Bytes(bytes) => bytes,
         Arrival::End => return end(transport),
         Arrival::Nothing => {
-            core.get().state.close().read = read;
+            reader.put_read_back(py, read);
             return Ok(());
         }
         Arrival::Failure(error) => return fail(transport, error, core.get().read_message()),
@@ -198,14 +197,14 @@ fn receive_for_reader(
         Ok(Served::All) => return Ok(()),
         Ok(Served::Left(bytes)) => bytes,
         Ok(Served::NotEnough) => {
-            core.get().state.close().read = read;
+            reader.put_read_back(py, read);
             return Ok(());
         }
         Err(error) => return fail(transport, error, "Fatal error: protocol.data_received() call failed."),
     };
     // Nobody has the reader any more: as its protocol does, what arrives is dropped.
     let Some(_reader) = reference.bind(py).upgrade() else { return Ok(()) };
-    match feed(dictionary.bind(py), &bytes) {
+    match reader.feed(&bytes) {
         Ok(()) => Ok(()),
         Err(error) => fail(transport, error, "Fatal error: protocol.data_received() call failed."),
     }
@@ -330,6 +329,26 @@ impl EventLoopCore {
     pub(in super::super) fn take_back_plaintext(&self, memory: Box<[MaybeUninit<u8>]>) {
         let other = std::mem::replace(&mut *self.decrypting.close(), memory);
         drop(other);
+    }
+
+    /// Memory to encrypt into, which is empty.
+    pub(in super::super) fn lend_ciphertext(&self) -> Vec<u8> {
+        let mut memory = std::mem::take(&mut *self.encrypting.close());
+        if memory.capacity() == 0 {
+            memory.reserve(PLAINTEXT_BYTES);
+        }
+        memory
+    }
+
+    /// Takes memory to encrypt into, whatever is in it, if it is more than there is and has not become large.
+    pub(in super::super) fn take_back_ciphertext(&self, mut memory: Vec<u8>) {
+        memory.clear();
+        let mut other = self.encrypting.close();
+        if memory.capacity() > other.capacity() && memory.capacity() <= MOST_CIPHERTEXT_BYTES {
+            std::mem::swap(&mut *other, &mut memory);
+        }
+        drop(other);
+        drop(memory);
     }
 }
 

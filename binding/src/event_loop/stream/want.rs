@@ -2,12 +2,11 @@
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyDict};
+use pyo3::types::{PyByteArray, PyBytes};
 
-use super::buffer::{item, limit_of};
+use super::reader::ReaderCore;
 use super::reading::MOST_BYTES;
-use crate::ffi::take_front;
-use crate::kept::{Kept, intern};
+use crate::ffi::{place_in, take_front, with_content};
 
 /// What a read wants.
 pub(super) enum Want {
@@ -60,40 +59,44 @@ impl Want {
         if matches!(self, Self::Line) { "readuntil" } else { self.method() }
     }
 
-    /// Looks for it in a `bytes` or `bytearray`; the reader says how much it may buffer.
-    ///
-    /// # Errors
-    /// Python's own.
-    pub(super) fn find(
-        &self,
-        buffer: &Bound<'_, PyAny>,
-        looked_at: usize,
-        reader: &Bound<'_, PyDict>,
-    ) -> PyResult<Found> {
-        let py = buffer.py();
-        let len = buffer.len()?;
-        let separator = match self {
-            Self::AtMost(_) if len == 0 => return Ok(Found::NotYet(0)),
-            Self::AtMost(count) => return Ok(Found::Here(len.min(*count))),
-            Self::Exactly(count) if len >= *count => return Ok(Found::Here(*count)),
-            Self::Exactly(_) => return Ok(Found::NotYet(0)),
-            Self::Line => end_of_line(py),
-            Self::Until(separator) => separator.bind(py),
-        };
-        let separator_len = separator.as_bytes().len();
-        if len < looked_at + separator_len {
-            return Ok(Found::NotYet(looked_at));
+    /// The same.
+    #[inline]
+    pub(super) fn clone_ref(&self, py: Python<'_>) -> Self {
+        match self {
+            Self::AtMost(count) => Self::AtMost(*count),
+            Self::Exactly(count) => Self::Exactly(*count),
+            Self::Line => Self::Line,
+            Self::Until(separator) => Self::Until(separator.clone_ref(py)),
         }
-        let limit = limit_of(reader)?;
-        let place: isize = buffer.call_method1(intern!(py, "find"), (separator, looked_at))?.extract()?;
-        Ok(match usize::try_from(place) {
-            Ok(place) if place > limit => Found::TooMuch(place, true),
-            Ok(place) => Found::Here(place + separator_len),
-            Err(_not_there) => {
-                let looked_at = (len + 1).saturating_sub(separator_len);
+    }
+
+    /// Looks for it in what is buffered; the reader says how much that may be.
+    pub(super) fn find(&self, buffer: &Bound<'_, PyByteArray>, looked_at: usize, reader: &ReaderCore) -> Found {
+        with_content(buffer, |bytes| self.find_in(buffer.py(), bytes, looked_at, reader))
+    }
+
+    /// Looks for it in bytes.
+    pub(super) fn find_in(&self, py: Python<'_>, bytes: &[u8], looked_at: usize, reader: &ReaderCore) -> Found {
+        let separator = match self {
+            Self::AtMost(_) if bytes.is_empty() => return Found::NotYet(0),
+            Self::AtMost(count) => return Found::Here(bytes.len().min(*count)),
+            Self::Exactly(count) if bytes.len() >= *count => return Found::Here(*count),
+            Self::Exactly(_) => return Found::NotYet(0),
+            Self::Line => b"\n",
+            Self::Until(separator) => separator.bind(py).as_bytes(),
+        };
+        if bytes.len() < looked_at + separator.len() {
+            return Found::NotYet(looked_at);
+        }
+        let limit = reader.state.close(py).limit_bytes;
+        match place_in(bytes, separator, looked_at) {
+            Some(place) if place > limit => Found::TooMuch(place, true),
+            Some(place) => Found::Here(place + separator.len()),
+            None => {
+                let looked_at = (bytes.len() + 1).saturating_sub(separator.len());
                 if looked_at > limit { Found::TooMuch(looked_at, false) } else { Found::NotYet(looked_at) }
             }
-        })
+        }
     }
 
     /// The bytes of a stream that has ended before all was there.
@@ -116,8 +119,8 @@ impl Want {
     /// # Errors
     /// Python's own.
     #[cold]
-    pub(super) fn refuse(&self, reader: &Bound<'_, PyDict>, count: usize, is_found: bool) -> PyResult<PyErr> {
-        let py = reader.py();
+    pub(super) fn refuse(&self, buffer: &Bound<'_, PyByteArray>, count: usize, is_found: bool) -> PyResult<PyErr> {
+        let py = buffer.py();
         let text = if is_found {
             "Separator is found, but chunk is longer than limit"
         } else {
@@ -128,19 +131,11 @@ impl Want {
             return Ok(PyErr::from_value(overrun));
         }
         // The line is lost.
-        let buffer = item(reader, intern!(py, "_buffer"))?;
-        let len = buffer.len()?;
-        take_front(buffer.cast()?, if is_found { count + 1 } else { len })?;
+        take_front(buffer, if is_found { count + 1 } else { buffer.len() })?;
         let error = PyValueError::new_err(text);
         error.value(py).setattr("__context__", overrun)?;
         Ok(error)
     }
-}
-
-fn end_of_line(py: Python<'_>) -> &Bound<'_, PyBytes> {
-    static END: Kept<PyBytes> = Kept::new();
-    let Ok::<_, std::convert::Infallible>(end) = END.get_or_find(py, || Ok(PyBytes::new(py, b"\n")));
-    end
 }
 
 fn exceptions(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {

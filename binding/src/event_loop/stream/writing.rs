@@ -25,21 +25,33 @@ pub(in super::super) fn write<'py>(
     transport: &Bound<'py, PyAny>,
     data: &Bound<'py, PyAny>,
 ) -> Answer {
+    write_given(core, transport, Given::of(data)?)?;
+    Ok(core.py().None())
+}
+
+/// Writes bytes; they come back unless they had to be queued.
+#[inline]
+pub(in super::super) fn write_given<'py>(
+    core: &Bound<'py, StreamCore>,
+    transport: &Bound<'py, PyAny>,
+    data: Given<'py>,
+) -> PyResult<Option<Given<'py>>> {
     let (py, this) = (core.py(), core.get());
-    let data = Given::of(data)?;
     let bytes = data.bytes()?;
     let permission = this.permission(bytes.is_empty());
     let gone_bytes = match permission {
         Permission::Ended => return Err(PyRuntimeError::new_err("Cannot call write() after write_eof()")),
         Permission::Lent => return Err(PyRuntimeError::new_err("unable to write; sendfile is in progress")),
-        Permission::Late(count) => return be_late(transport, count),
-        _ if bytes.is_empty() => return Ok(py.None()),
+        Permission::Late(count) => return be_late(transport, count).map(|()| Some(data)),
+        _ if bytes.is_empty() => return Ok(Some(data)),
         Permission::Queue => 0,
         Permission::Send => match this.send(bytes) {
-            Ok(Attempt::Made(count)) if count == bytes.len() => return Ok(py.None()),
+            Ok(Attempt::Made(count)) if count == bytes.len() => return Ok(Some(data)),
             Ok(Attempt::Made(count)) => count,
             Ok(Attempt::WouldWait | Attempt::CannotTry) => 0,
-            Err(error) => return fail(transport, os_error(py, &error), this.write_message()).map(|()| py.None()),
+            Err(error) => {
+                return fail(transport, os_error(py, &error), this.write_message()).map(|()| Some(data));
+            }
         },
     };
     if permission == Permission::Send {
@@ -48,7 +60,7 @@ pub(in super::super) fn write<'py>(
     let (chunk, gone_bytes) = data.into_chunk(gone_bytes)?;
     this.state.close().stream.outgoing.push(chunk, gone_bytes);
     pause_if_too_much(core, transport)?;
-    Ok(py.None())
+    Ok(None)
 }
 
 /// `transport.writelines(list_of_data)`.
@@ -90,7 +102,7 @@ pub(in super::super) fn write_lines<'py>(
     drop(state);
     drop(chunks);
     if let Permission::Late(count) = permission {
-        return be_late(transport, count);
+        return be_late(transport, count).map(|()| py.None());
     }
     if is_first {
         match send_queued(this) {
@@ -198,11 +210,11 @@ fn lose_queue(core: &Bound<'_, StreamCore>, transport: &Bound<'_, PyAny>, error:
 }
 
 #[cold]
-fn be_late(transport: &Bound<'_, PyAny>, count: usize) -> Answer {
+fn be_late(transport: &Bound<'_, PyAny>, count: usize) -> PyResult<()> {
     if count >= LATE_COUNT {
         transport.call_method0("_warn_of_late_writes")?;
     }
-    Ok(transport.py().None())
+    Ok(())
 }
 
 /// Tells the protocol to pause if too much is queued.

@@ -1,15 +1,14 @@
 //! What a TLS transport keeps, and what its protocol asks of it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyWeakrefReference};
+use pyo3::types::{PyBytes, PyWeakrefReference};
 use threefold_event_loop::Records;
 use threefold_wait::Latch;
 
 use super::super::state::EventLoopCore;
-use super::super::stream::{Chunk, Read, Receiver};
+use super::super::stream::{Chunk, ReaderCore, Receiver};
 use super::engine::Engine;
 use super::{incoming, outgoing};
 use crate::convert::Constructed;
@@ -46,10 +45,11 @@ pub(in super::super) struct State {
     /// The program's.
     pub(in super::super) protocol: Option<Py<PyAny>>,
     pub(in super::super) receiver: Receiver,
-    pub(in super::super) read: Option<Arc<Read>>,
     pub(super) records: Records,
     /// Whether the TLS object may have plaintext that there was no room for.
     pub(super) has_more: bool,
+    /// Whether OpenSSL itself has a part of a record.
+    pub(super) has_part: bool,
     /// Whether plaintext is being delivered: what is written meanwhile goes out at its end, together.
     pub(super) is_delivering: bool,
     /// Ciphertext that is to go out before what the TLS object has.
@@ -98,12 +98,20 @@ impl Writing {
 
 #[pymethods]
 impl TlsCore {
+    /// Args:
+    ///     event_loop: of ours.
+    ///     object: an `ssl.SSLObject` of which nothing was asked yet.
+    ///     incoming: its `ssl.MemoryBIO` of what arrives.
+    ///     outgoing: that of what is to go out.
+    ///     is_direct: whether its records may go through OpenSSL without a call of the interpreter.
     #[new]
+    #[pyo3(signature = (event_loop, object, incoming, outgoing, is_direct=true))]
     fn new(
         event_loop: Py<EventLoopCore>,
         object: &Bound<'_, PyAny>,
         incoming: &Bound<'_, PyAny>,
         outgoing: &Bound<'_, PyAny>,
+        is_direct: bool,
     ) -> PyResult<Self> {
         let writing = Writing {
             chunks: VecDeque::new(),
@@ -118,9 +126,9 @@ impl TlsCore {
             below: None,
             protocol: None,
             receiver: Receiver::Unknown,
-            read: None,
             records: Records::default(),
             has_more: false,
+            has_part: false,
             is_delivering: false,
             sealed: Vec::new(),
             unsent_bytes: 0,
@@ -130,7 +138,7 @@ impl TlsCore {
             reading_marks: (64 * 1024, 256 * 1024),
             writing,
         };
-        let engine = Engine::new(object, incoming, outgoing)?;
+        let engine = Engine::new(object, incoming, outgoing, is_direct)?;
         Ok(Self { constructed: Constructed::YES, event_loop, engine, state: Latch::new(state) })
     }
 
@@ -146,9 +154,9 @@ impl TlsCore {
         self.replace(protocol, if is_buffered { Receiver::UnknownBuffered } else { Receiver::Unknown });
     }
 
-    /// Brings what arrives to a stream's reader: its protocol, a weak reference to it, and its `__dict__`.
-    fn set_reader(&self, protocol: Py<PyAny>, reference: Py<PyWeakrefReference>, dictionary: Py<PyDict>) {
-        self.replace(Some(protocol), Receiver::Reader(reference, dictionary));
+    /// Brings what arrives to a stream's reader: its protocol, a weak reference to it, and its core.
+    fn set_reader(&self, protocol: Py<PyAny>, reference: Py<PyWeakrefReference>, core: Py<ReaderCore>) {
+        self.replace(Some(protocol), Receiver::Reader(reference, core));
     }
 
     /// Who hears of what arrives.
@@ -242,6 +250,12 @@ impl TlsCore {
         self.state.close().is_reading_paused
     }
 
+    /// Whether records go through OpenSSL without a call of the interpreter.
+    #[getter]
+    fn is_direct(&self) -> bool {
+        self.engine.session().is_some()
+    }
+
     /// How many bytes have arrived that were not decrypted yet.
     #[getter]
     fn incoming_bytes(&self, py: Python<'_>) -> PyResult<usize> {
@@ -276,11 +290,10 @@ impl TlsCore {
 impl TlsCore {
     fn replace(&self, protocol: Option<Py<PyAny>>, receiver: Receiver) {
         let mut state = self.state.close();
-        let read = state.read.take();
         let protocol = std::mem::replace(&mut state.protocol, protocol);
         let receiver = std::mem::replace(&mut state.receiver, receiver);
         drop(state);
-        drop((protocol, receiver, read));
+        drop((protocol, receiver));
     }
 
     fn set_phase(&self, phase: Phase) {

@@ -3,16 +3,18 @@
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyWeakrefMethods, PyWeakrefReference};
+use pyo3::types::{PyBytes, PyWeakrefMethods, PyWeakrefReference};
 use threefold_sys::stream::Room;
 
-use super::super::stream::{Receiver, Served, feed};
+use super::super::stream::{ReaderCore, Receiver, Served};
 use super::connection::TlsCore;
 use super::incoming::{Gathered, gather};
 use crate::ffi::{bytes_received, read_into};
 
 /// From here on an arrival is decrypted straight into the object that is handed over.
 const MUCH_BYTES: usize = 32 * 1024;
+/// The same where OpenSSL is called itself: the object's length is known then, but for what records have besides.
+const DIRECTLY_MUCH_BYTES: usize = 4 * 1024;
 /// What decrypted bytes may be more than the ciphertext that came with them: a record that was there in part.
 const LEFTOVER_BYTES: usize = 20 * 1024;
 
@@ -38,10 +40,10 @@ pub(super) fn next(core: &Bound<'_, TlsCore>, rest: &mut &[u8]) -> PyResult<Deli
             }
             Ok(Delivered::To(gathered))
         }
-        Receiver::Reader(reference, dictionary) => {
+        Receiver::Reader(reference, reader) => {
             let (gathered, bytes) = decrypt(core, rest)?;
             if let Some(bytes) = bytes {
-                bring(this, bytes, &reference, &dictionary)?;
+                bring(bytes, &reference, reader.get())?;
             }
             Ok(Delivered::To(gathered))
         }
@@ -75,8 +77,13 @@ fn look_up(core: &Bound<'_, TlsCore>, receiver: &Receiver) -> PyResult<bool> {
 /// Decrypts into the loop's memory, or straight into an object when much has arrived.
 fn decrypt<'py>(core: &Bound<'py, TlsCore>, rest: &mut &[u8]) -> PyResult<(Gathered, Option<Bound<'py, PyBytes>>)> {
     let (py, this) = (core.py(), core.get());
-    if rest.len() >= MUCH_BYTES {
-        return bytes_received(py, rest.len() + LEFTOVER_BYTES, |room| gather(this, py, room, rest));
+    let (much_bytes, leftover_bytes) = if this.engine.session().is_some() {
+        (DIRECTLY_MUCH_BYTES, if this.state.close().has_part { LEFTOVER_BYTES } else { 0 })
+    } else {
+        (MUCH_BYTES, LEFTOVER_BYTES)
+    };
+    if rest.len() >= much_bytes {
+        return bytes_received(py, rest.len() + leftover_bytes, |room| gather(this, py, room, rest));
     }
     let mut memory = this.event_loop.get().lend_plaintext();
     let mut room = Room::new(&mut memory);
@@ -87,29 +94,24 @@ fn decrypt<'py>(core: &Bound<'py, TlsCore>, rest: &mut &[u8]) -> PyResult<(Gathe
 }
 
 /// To a read that waits and wants it all, or into the reader's buffer.
-fn bring(
-    this: &TlsCore,
-    bytes: Bound<'_, PyBytes>,
-    reference: &Py<PyWeakrefReference>,
-    dictionary: &Py<PyDict>,
-) -> PyResult<()> {
+fn bring(bytes: Bound<'_, PyBytes>, reference: &Py<PyWeakrefReference>, reader: &ReaderCore) -> PyResult<()> {
     let py = bytes.py();
-    let read = this.state.close().read.take();
+    let read = reader.take_read(py);
     let served = match &read {
-        Some(read) if bytes.as_bytes().len() <= read.most_bytes() => read.serve(bytes)?,
+        Some(read) if bytes.as_bytes().len() <= read.most_bytes(py) => read.serve(bytes)?,
         _ => Served::Left(bytes),
     };
     let bytes = match served {
         Served::All => return Ok(()),
         Served::Left(bytes) => bytes,
         Served::NotEnough => {
-            this.state.close().read = read;
+            reader.put_read_back(py, read);
             return Ok(());
         }
     };
     // Nobody has the reader any more: as its protocol does, what arrives is dropped.
     let Some(_reader) = reference.bind(py).upgrade() else { return Ok(()) };
-    feed(dictionary.bind(py), &bytes)
+    reader.feed(&bytes)
 }
 
 fn fill(

@@ -1,9 +1,10 @@
-//! The interpreter's TLS object of a connection, with the two buffers between it and the socket.
+//! The interpreter's TLS object of a connection, with the two buffers between it and the socket, or OpenSSL's itself.
 
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 use threefold_sys::stream::Room;
 
+use crate::ffi::openssl::{Sealed, Session};
 use crate::ffi::windows::{Window, call_with_bytes, call_with_room};
 use crate::kept::{Kept, intern};
 
@@ -19,6 +20,8 @@ pub(super) struct Engine {
     put: Py<PyAny>,
     /// `read` of the buffer of what is to go out.
     take: Py<PyAny>,
+    /// OpenSSL's connection behind the TLS object, if it can be called; the two buffers are not used then.
+    session: Option<Session>,
 }
 
 /// What came of an attempt to decrypt.
@@ -34,11 +37,12 @@ pub(super) enum Decrypted {
 }
 
 impl Engine {
-    /// Of an `ssl.SSLObject` and its two `ssl.MemoryBIO`s.
+    /// Of an `ssl.SSLObject` and its two `ssl.MemoryBIO`s, before its first call.
     pub(super) fn new(
         object: &Bound<'_, PyAny>,
         incoming: &Bound<'_, PyAny>,
         outgoing: &Bound<'_, PyAny>,
+        is_direct: bool,
     ) -> PyResult<Self> {
         let py = object.py();
         // The object behind the object: the outer one's methods are Python's, and only call these.
@@ -50,16 +54,30 @@ impl Engine {
             put: incoming.getattr("write")?.unbind(),
             incoming: incoming.clone().unbind(),
             take: outgoing.getattr("read")?.unbind(),
+            session: if is_direct { Session::open(&inner) } else { None },
         })
+    }
+
+    /// OpenSSL's connection, if it can be called.
+    #[inline]
+    pub(super) fn session(&self) -> Option<&Session> {
+        self.session.as_ref()
     }
 
     /// Takes over ciphertext that has arrived.
     pub(super) fn put(&self, py: Python<'_>, ciphertext: &[u8]) -> PyResult<()> {
+        if let Some(session) = &self.session {
+            session.put(ciphertext);
+            return Ok(());
+        }
         call_with_bytes(self.window.bind(py), ciphertext, |window| self.put.bind(py).call1((window,))).map(drop)
     }
 
     /// How many bytes of ciphertext have arrived that the TLS object has not taken yet.
     pub(super) fn pending_bytes(&self, py: Python<'_>) -> PyResult<usize> {
+        if let Some(session) = &self.session {
+            return Ok(session.pending_bytes());
+        }
         self.incoming.bind(py).getattr(intern!(py, "pending"))?.extract()
     }
 
@@ -77,6 +95,14 @@ impl Engine {
 
     /// Encrypts bytes; how many, which is none while the other end must be heard first.
     pub(super) fn write(&self, py: Python<'_>, plaintext: &[u8]) -> PyResult<usize> {
+        if let Some(session) = &self.session {
+            match session.encrypt(py, plaintext) {
+                Sealed::Bytes(count) => return Ok(count),
+                Sealed::Nothing => return Ok(0),
+                // It finds what is wrong as it was left, and gives the error its class.
+                Sealed::Other => {}
+            }
+        }
         match call_with_bytes(self.window.bind(py), plaintext, |window| self.write.bind(py).call1((window,))) {
             Ok(count) => count.extract(),
             Err(error) if wants_more(py, &error) => Ok(0),
@@ -92,7 +118,8 @@ impl Engine {
     pub(super) fn traverse(&self, visit: &pyo3::PyVisit<'_>) -> Result<(), pyo3::PyTraverseError> {
         [&self.read, &self.write, &self.incoming, &self.put, &self.take]
             .into_iter()
-            .try_for_each(|each| visit.call(each))
+            .try_for_each(|each| visit.call(each))?;
+        self.session.as_ref().map_or(Ok(()), |session| session.traverse(visit))
     }
 }
 

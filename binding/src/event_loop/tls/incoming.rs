@@ -8,6 +8,7 @@ use super::connection::{Phase, TlsCore};
 use super::delivery::{self, Delivered};
 use super::engine::Decrypted;
 use super::outgoing;
+use crate::ffi::openssl::{Session, Stop};
 use crate::kept::intern;
 
 /// Ciphertext is put before the TLS object in portions of this, so that its buffer stays small.
@@ -79,7 +80,9 @@ pub(super) fn deliver_pending(core: &Bound<'_, TlsCore>) -> PyResult<()> {
 
 /// Puts ciphertext before the TLS object.
 pub(super) fn put(this: &TlsCore, py: Python<'_>, ciphertext: &[u8]) -> PyResult<()> {
-    this.state.close().records.follow(ciphertext);
+    if this.engine.session().is_none() {
+        this.state.close().records.follow(ciphertext);
+    }
     this.engine.put(py, ciphertext)
 }
 
@@ -149,6 +152,9 @@ fn deliver_all(core: &Bound<'_, TlsCore>, rest: &mut &[u8]) -> PyResult<()> {
 
 /// Decrypts into the room what is there and what `rest` brings.
 pub(super) fn gather(this: &TlsCore, py: Python<'_>, room: &mut Room<'_>, rest: &mut &[u8]) -> Gathered {
+    if let Some(session) = this.engine.session() {
+        return gather_directly(this, session, py, room, rest);
+    }
     let mut must_read = std::mem::take(&mut this.state.close().has_more);
     loop {
         if !must_read {
@@ -169,6 +175,35 @@ pub(super) fn gather(this: &TlsCore, py: Python<'_>, room: &mut Room<'_>, rest: 
             Decrypted::End => return Gathered::End,
             Decrypted::Failure(error) => return Gathered::Failure(error),
         }
+    }
+}
+
+/// The same by calls of OpenSSL itself, which needs no whole record before it.
+fn gather_directly(
+    this: &TlsCore,
+    session: &Session,
+    py: Python<'_>,
+    room: &mut Room<'_>,
+    rest: &mut &[u8],
+) -> Gathered {
+    let stop = session.decrypt(py, room, rest);
+    let mut state = this.state.close();
+    state.has_more = matches!(stop, Stop::Full);
+    state.has_part = matches!(stop, Stop::Part);
+    drop(state);
+    match stop {
+        Stop::Drained | Stop::Part => Gathered::Drained,
+        Stop::Full => Gathered::Full,
+        // The interpreter finds what is wrong as it was left, and gives an error its class.
+        Stop::Other => match this.engine.read(py, room) {
+            Decrypted::End => Gathered::End,
+            Decrypted::Failure(error) => Gathered::Failure(error),
+            Decrypted::Nothing => Gathered::Drained,
+            Decrypted::Bytes => {
+                this.state.close().has_more = true;
+                Gathered::Full
+            }
+        },
     }
 }
 

@@ -1,16 +1,21 @@
 //! Writing: encrypted at once while the connection below takes it, and queued as plaintext otherwise.
 
 use pyo3::prelude::*;
-use pyo3::types::PyList;
+use pyo3::types::{PyBytes, PyList};
 
-use super::super::stream::{Chunk, Given, StreamCore, write as write_below, write_lines as write_lines_below};
+use super::super::stream::{
+    Chunk, Given, StreamCore, write as write_below, write_given, write_lines as write_lines_below,
+};
 use super::connection::{Phase, TlsCore};
 use super::incoming::fail;
 use crate::ffi::backed::find_backing;
+use crate::ffi::openssl::Session;
 use crate::kept::intern;
 
 /// Plaintext is encrypted in portions of this, so that the buffer of ciphertext stays small, and in the processor's cache.
 const PORTION_BYTES: usize = 32 * 1024;
+/// The same where OpenSSL is called itself, which collects it in memory of ours: all that goes out together.
+const DIRECT_PORTION_BYTES: usize = 256 * 1024;
 /// What is written goes out together, with one system call, up to this. What is written during a delivery goes out at its end.
 const MUCH_BYTES: usize = 256 * 1024;
 /// Small pieces of `writelines` become one record of this length at most.
@@ -95,10 +100,13 @@ fn send(core: &Bound<'_, TlsCore>, data: Given<'_>) -> PyResult<()> {
 /// Encrypts and sends bytes as far as the connection below takes them; how many.
 fn encrypt(core: &Bound<'_, TlsCore>, bytes: &[u8]) -> PyResult<usize> {
     let (py, this) = (core.py(), core.get());
+    let is_direct = this.engine.session().is_some();
+    let portion_bytes = if is_direct { DIRECT_PORTION_BYTES } else { PORTION_BYTES };
     let mut gone_bytes = 0;
     while gone_bytes < bytes.len() {
         let rest = bytes.get(gone_bytes..).unwrap_or_default();
-        let count = match this.engine.write(py, rest.get(..PORTION_BYTES).unwrap_or(rest)) {
+        this.lend_memory();
+        let count = match this.engine.write(py, rest.get(..portion_bytes).unwrap_or(rest)) {
             // A new handshake, which may have something to say.
             Ok(0) => {
                 let is_delivering = this.state.close().is_delivering;
@@ -118,7 +126,7 @@ fn encrypt(core: &Bound<'_, TlsCore>, bytes: &[u8]) -> PyResult<usize> {
             if this.state.close().is_below_full {
                 return Ok(gone_bytes);
             }
-        } else if count == PORTION_BYTES {
+        } else if count == PORTION_BYTES && !is_direct {
             let sealed = this.engine.take(py)?.unbind();
             this.state.close().sealed.push(sealed);
         }
@@ -153,6 +161,9 @@ pub(super) fn advance(core: &Bound<'_, TlsCore>) -> PyResult<()> {
 /// Sends the ciphertext that is to go out.
 pub(super) fn flush(core: &Bound<'_, TlsCore>) -> PyResult<()> {
     let (py, this) = (core.py(), core.get());
+    if let Some(session) = this.engine.session() {
+        return flush_directly(core, session);
+    }
     let mut state = this.state.close();
     state.unsent_bytes = 0;
     let sealed = std::mem::take(&mut state.sealed);
@@ -174,6 +185,38 @@ pub(super) fn flush(core: &Bound<'_, TlsCore>) -> PyResult<()> {
     match find_backing::<StreamCore>(transport) {
         Some(stream) => write_below(&stream, transport, ciphertext.as_any()).map(drop),
         None => transport.call_method1(intern!(py, "write"), (ciphertext,)).map(drop),
+    }
+}
+
+fn flush_directly(core: &Bound<'_, TlsCore>, session: &Session) -> PyResult<()> {
+    let (py, this) = (core.py(), core.get());
+    this.state.close().unsent_bytes = 0;
+    let ciphertext = session.take_outgoing();
+    if ciphertext.is_empty() {
+        this.event_loop.get().take_back_ciphertext(ciphertext);
+        return Ok(());
+    }
+    let Some(below) = this.below(py) else { return Ok(()) };
+    let transport = below.transport.bind(py);
+    match find_backing::<StreamCore>(transport) {
+        Some(stream) => {
+            if let Some(Given::Joined(memory)) = write_given(&stream, transport, Given::Joined(ciphertext))? {
+                this.event_loop.get().take_back_ciphertext(memory);
+            }
+            Ok(())
+        }
+        None => transport.call_method1(intern!(py, "write"), (PyBytes::new(py, &ciphertext),)).map(drop),
+    }
+}
+
+impl TlsCore {
+    /// Has OpenSSL put ciphertext into memory of the loop.
+    fn lend_memory(&self) {
+        if let Some(session) = self.engine.session() {
+            if session.has_no_memory() {
+                session.set_memory(self.event_loop.get().lend_ciphertext());
+            }
+        }
     }
 }
 

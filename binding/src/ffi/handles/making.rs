@@ -4,16 +4,19 @@
 //! those that were scheduled in the same context, unchanged meanwhile, share one copy, and each makes its own when it is run
 //! or when somebody asks for it: otherwise the garbage collector would look through hundreds of thousands of contexts again
 //! and again. Such a handle has `False` for its source traceback, which is `None` in others.
+//!
+//! An only argument that is neither a tuple nor `None` stands in the place of the tuple of arguments, until somebody asks for
+//! that.
 
 use pyo3::ffi;
 use pyo3::prelude::*;
-use threefold_wait::Latch;
 
 use super::{CLASSES, Call, Classes, Scheduler, Slots, slot};
+use crate::ffi::attached::Attached;
 use crate::ffi::contexts;
 
 /// The copy of a context that the callbacks of a crowd share.
-pub(crate) type SharedContext = Latch<Option<Py<PyAny>>>;
+pub(crate) type SharedContext = Attached<Option<Py<PyAny>>>;
 
 /// A new handle; null with an exception when there is no memory.
 ///
@@ -31,8 +34,17 @@ pub(super) unsafe fn new_handle<S: Scheduler>(
     // SAFETY: the caller's. The allocator answers zeroed slots, and a spare handle has the same, of which null is a valid
     // state; each gets a new reference.
     unsafe {
+        let py = Python::assume_attached();
         let is_plain = class.cast::<ffi::PyObject>() == classes.plain.as_ptr();
-        let handle = match if is_plain { classes.spare.close().pop() } else { None } {
+        let is_threadsafe = class.cast::<ffi::PyObject>() == classes.threadsafe.as_ptr();
+        let spare = if is_plain {
+            classes.spare.close(py).pop()
+        } else if is_threadsafe {
+            classes.spare_threadsafe.close(py).pop()
+        } else {
+            None
+        };
+        let handle = match spare {
             Some(spare) => spare.into_ptr(),
             None => ffi::PyType_GenericAlloc(class, 0),
         };
@@ -52,7 +64,9 @@ pub(super) unsafe fn new_handle<S: Scheduler>(
         } else {
             ffi::PyContext_CopyCurrent()
         };
-        let args = if call.given.is_empty() {
+        let args = if let &[argument] = call.given {
+            if is_tuple_or_none(argument) { ffi::PyTuple_Pack(1, argument) } else { ffi::Py_NewRef(argument) }
+        } else if call.given.is_empty() {
             ffi::Py_NewRef(classes.no_arguments.as_ptr())
         } else {
             let args = ffi::PyTuple_New(call.given.len() as ffi::Py_ssize_t);
@@ -80,6 +94,16 @@ pub(super) unsafe fn new_handle<S: Scheduler>(
     }
 }
 
+/// Whether an only argument needs a tuple, because it could be taken for one, or for that of a handle that was cancelled.
+///
+/// # Safety
+/// Attached; `argument` is valid.
+#[inline]
+pub(super) unsafe fn is_tuple_or_none(argument: *mut ffi::PyObject) -> bool {
+    // SAFETY: the caller's.
+    unsafe { ffi::PyTuple_Check(argument) != 0 || argument == ffi::Py_None() }
+}
+
 /// A copy of the current context, and whether others have it, too; null with an exception when there is no memory.
 ///
 /// # Safety
@@ -92,7 +116,7 @@ unsafe fn shared_copy(shared: &SharedContext) -> (*mut ffi::PyObject, bool) {
         if copy.is_null() {
             return (copy, false);
         }
-        let mut known = shared.close();
+        let mut known = shared.close(Python::assume_attached());
         if let Some(known) = known.as_ref().filter(|known| contexts::have_same_variables(known.as_ptr(), copy)) {
             let context = ffi::Py_NewRef(known.as_ptr());
             // The current context has all that it has: nothing else ends with it.
@@ -135,6 +159,41 @@ pub(super) unsafe fn own_context(slots: &Slots, handle: *mut ffi::PyObject) -> b
     }
 }
 
+/// What is known of the classes, if a handle is of one of them.
+fn classes_of(handle: &Bound<'_, PyAny>) -> Option<&'static Classes> {
+    CLASSES.get().filter(|classes| {
+        [&classes.plain, &classes.timer, &classes.threadsafe]
+            .iter()
+            .any(|class| handle.is_instance(class.bind(handle.py())).unwrap_or(false))
+    })
+}
+
+/// The arguments of one of our handles.
+///
+/// Args:
+///     handle: a handle of one of the classes that were installed.
+#[pyfunction]
+pub(crate) fn args_of_handle(handle: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+    let py = handle.py();
+    let missing = || pyo3::exceptions::PyAttributeError::new_err("_args");
+    let classes = classes_of(handle).ok_or_else(missing)?;
+    // SAFETY: attached; the handle's class, or one of its bases, was looked at before its slots are. The tuple takes over the
+    // reference that the slot had.
+    unsafe {
+        let place = slot(handle.as_ptr(), classes.slots.args);
+        let args = Bound::from_borrowed_ptr_or_opt(py, *place).ok_or_else(missing)?;
+        if is_tuple_or_none(args.as_ptr()) {
+            return Ok(args.unbind());
+        }
+        let tuple = pyo3::types::PyTuple::new(py, [args])?.into_any();
+        // Making it may have run the garbage collector, and that any code.
+        if !is_tuple_or_none(*place) {
+            ffi::Py_DECREF(std::mem::replace(&mut *place, ffi::Py_NewRef(tuple.as_ptr())));
+        }
+        Ok(tuple.unbind())
+    }
+}
+
 /// The context in which one of our handles runs.
 ///
 /// Args:
@@ -142,11 +201,7 @@ pub(super) unsafe fn own_context(slots: &Slots, handle: *mut ffi::PyObject) -> b
 #[pyfunction]
 pub(crate) fn context_of_handle(handle: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
     let py = handle.py();
-    let classes = CLASSES.get().filter(|classes| {
-        [&classes.plain, &classes.timer, &classes.threadsafe]
-            .iter()
-            .any(|class| handle.is_instance(class.bind(py)).unwrap_or(false))
-    });
+    let classes = classes_of(handle);
     let missing = || pyo3::exceptions::PyAttributeError::new_err("_context");
     let classes = classes.ok_or_else(missing)?;
     // SAFETY: attached; the handle's class, or one of its bases, was looked at before its slots are.

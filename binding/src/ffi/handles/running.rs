@@ -5,7 +5,7 @@ use pyo3::prelude::*;
 
 use super::cancelling::show_to_collector;
 use super::locking::{is_held_elsewhere, lock_of};
-use super::making::own_context;
+use super::making::{is_tuple_or_none, own_context};
 use super::{CLASSES, Classes, FEW, MOST_SPARE, Slots, slot};
 use crate::kept::intern;
 
@@ -32,19 +32,29 @@ pub(super) unsafe fn is_ours(classes: &Classes, handle: *mut ffi::PyObject) -> b
 #[inline]
 pub(crate) fn release(handle: Bound<'_, PyAny>) {
     let Some(classes) = CLASSES.get() else { return };
-    let object = handle.as_ptr();
+    let (py, object) = (handle.py(), handle.as_ptr());
+    let mut is_threadsafe = false;
     // SAFETY: attached, and we hold the handle; its class is looked at before its slots are. Nobody else has a reference
     // or a weak one, so nobody sees it change.
     unsafe {
-        let is_ours_alone = ffi::Py_TYPE(object).cast::<ffi::PyObject>() == classes.plain.as_ptr()
-            && ffi::Py_REFCNT(object) == 1
+        let class = ffi::Py_TYPE(object).cast::<ffi::PyObject>();
+        let slots = &classes.slots;
+        let (weak_references, has_lock) = if class == classes.plain.as_ptr() {
+            (classes.weak_references, false)
+        } else if class == classes.threadsafe.as_ptr() {
+            is_threadsafe = true;
+            (classes.weak_references_of_threadsafe, !(*slot(object, slots.lock)).is_null())
+        } else {
+            return;
+        };
+        let is_ours_alone = ffi::Py_REFCNT(object) == 1
             && ffi::PyObject_GC_IsTracked(object) == 0
-            && classes.weak_references != 0
-            && (*object.byte_offset(classes.weak_references).cast::<*mut ffi::PyObject>()).is_null();
+            && weak_references != 0
+            && !has_lock
+            && (*object.byte_offset(weak_references).cast::<*mut ffi::PyObject>()).is_null();
         if !is_ours_alone {
             return;
         }
-        let slots = &classes.slots;
         for offset in [
             slots.callback,
             slots.args,
@@ -57,7 +67,7 @@ pub(crate) fn release(handle: Bound<'_, PyAny>) {
             ffi::Py_XDECREF(std::mem::replace(&mut *slot(object, offset), std::ptr::null_mut()));
         }
     }
-    let mut spare = classes.spare.close();
+    let mut spare = if is_threadsafe { classes.spare_threadsafe.close(py) } else { classes.spare.close(py) };
     if spare.len() < MOST_SPARE {
         spare.push(handle.unbind());
     }
@@ -113,7 +123,11 @@ unsafe fn run_callback(py: Python<'_>, slots: &Slots, handle: *mut ffi::PyObject
         let (callback, args, context) =
             (*slot(handle, slots.callback), *slot(handle, slots.args), *slot(handle, slots.context));
         let is_whole = !callback.is_null() && !args.is_null() && !context.is_null();
-        if !is_whole || ffi::PyTuple_CheckExact(args) == 0 || ffi::PyContext_CheckExact(context) == 0 {
+        if !is_whole || ffi::PyContext_CheckExact(context) == 0 {
+            return Ran::Foreign;
+        }
+        let is_only = !is_tuple_or_none(args);
+        if !is_only && ffi::PyTuple_CheckExact(args) == 0 {
             return Ran::Foreign;
         }
         ffi::Py_INCREF(callback);
@@ -121,7 +135,7 @@ unsafe fn run_callback(py: Python<'_>, slots: &Slots, handle: *mut ffi::PyObject
         ffi::Py_INCREF(context);
         let mut result = std::ptr::null_mut();
         if ffi::PyContext_Enter(context) == 0 {
-            result = call(callback, args);
+            result = if is_only { call_with_one(callback, args) } else { call(callback, args) };
             if ffi::PyContext_Exit(context) != 0 {
                 ffi::Py_XDECREF(result);
                 result = std::ptr::null_mut();
@@ -135,6 +149,24 @@ unsafe fn run_callback(py: Python<'_>, slots: &Slots, handle: *mut ffi::PyObject
         }
         ffi::Py_DECREF(result);
         Ran::Done
+    }
+}
+
+/// Calls `callback(argument)`.
+///
+/// # Safety
+/// Attached; both are valid.
+#[inline]
+unsafe fn call_with_one(callback: *mut ffi::PyObject, argument: *mut ffi::PyObject) -> *mut ffi::PyObject {
+    let stack = [std::ptr::null_mut(), argument];
+    // SAFETY: the caller's. The place before the argument is ours to be written to, as the flag says.
+    unsafe {
+        ffi::PyObject_Vectorcall(
+            callback,
+            stack.as_ptr().add(1),
+            1 | ffi::PY_VECTORCALL_ARGUMENTS_OFFSET,
+            std::ptr::null_mut(),
+        )
     }
 }
 
