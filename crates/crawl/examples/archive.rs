@@ -53,7 +53,7 @@ async fn write(output: OutputFile) -> Result<(), FrontierError> {
     let html = ("content-type", "text/html; charset=utf-8");
     let unpacked =
         [html, ("content-encoding", "gzip"), ("content-length", "17"), ("set-cookie", "a=1"), ("set-cookie", "b=2")];
-    let mut pages = vec![
+    let mut pages = [
         page(&entries[0], 200, &unpacked, "<h1>Grüße</h1>".as_bytes()),
         page(&entries[1], 200, &[("content-type", "application/octet-stream")], &[0, 13, 10, 13, 10, 255]),
         page(&entries[2], 404, &[html], b""),
