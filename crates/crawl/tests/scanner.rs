@@ -10,7 +10,7 @@ use html5gum::{State, Token, Tokenizer};
 use proptest::prelude::*;
 use threefold_crawl::engine::ScopeKind;
 use threefold_crawl::extract::{Extracted, LinkKind, Source, charset, decode, is_html, page, sitemap};
-use threefold_crawl::url::{Addresses, Fingerprints, Scope, Url};
+use threefold_crawl::url::{Addresses, Fingerprints, Scope, Traps, Url, check_shape};
 
 const ADDRESS: &str = "http://a.example/docs/x.html";
 
@@ -168,12 +168,18 @@ fn html_files(folder: &Path, files: &mut Vec<PathBuf>) {
 
 /// `THREEFOLD_REAL_PAGES` names a folder of documents (unpacked documentation packages); without it there is nothing to compare.
 #[test]
-fn real_documents_have_the_links_that_a_tokenizer_finds() {
+fn real_documents_have_the_links_that_a_tokenizer_finds_and_no_traps() {
     let Some(folder) = std::env::var_os("THREEFOLD_REAL_PAGES") else { return };
     let mut files = Vec::new();
     html_files(Path::new(&folder), &mut files);
     assert!(!files.is_empty(), "no .html file in {}", folder.display());
+    let mut traps = Traps::default();
     for file in files {
+        let url = Url::parse("http://a.example/")
+            .unwrap()
+            .join(&file.strip_prefix(&folder).unwrap().to_string_lossy())
+            .unwrap();
+        assert_eq!(check_shape(url.as_str()).and_then(|()| traps.enter(url.as_str())), Ok(()), "{url}");
         let body = fs::read(&file).unwrap();
         let extracted = read(&body, "text/html");
         let (expected, title) = oracle(&decode(&body, Some(extracted.charset), None));
