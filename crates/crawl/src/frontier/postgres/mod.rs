@@ -208,16 +208,19 @@ impl PostgresFrontier {
     async fn lease(&mut self, count: usize, wanted: &Wanted<'_>) -> Result<bool, FrontierError> {
         let count = to_number(count.clamp(2, 64) as u64);
         let (now, full) = (to_millis(wanted.now), wanted.full_hosts);
+        let known: Vec<i64> = self.leased.keys().copied().collect();
         let sent = Instant::now();
         let was_empty = self.leased.is_empty();
-        let rows = self.link.query(schema::LEASE, &[&self.worker, &self.leases.millis(), &now, &count, &full]).await?;
+        let rows =
+            self.link.query(schema::LEASE, &[&self.worker, &self.leases.millis(), &now, &count, &full, &known]).await?;
         if rows.is_empty() {
             return Ok(false);
         }
         if was_empty {
             self.leases.renew(sent);
         }
-        let mut ids = Vec::new();
+        let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        self.link.query(schema::TAKE_OVER, &[&ids]).await?;
         for row in &rows {
             let (id, key): (i64, String) = (row.get(0), row.get(1));
             let (host, _) = self.book.host(&key);
@@ -225,7 +228,6 @@ impl PostgresFrontier {
             self.book.forget(host);
             self.leased.insert(id, Leased { host, used: sent });
             self.ids.insert(host, id);
-            ids.push(id);
             self.new_hosts.push(HostState {
                 host: key,
                 next_allowed: row.get::<_, Option<i64>>(2).map(of_millis),
@@ -233,7 +235,6 @@ impl PostgresFrontier {
                 robots: row.get(4),
             });
         }
-        self.link.query(schema::TAKE_OVER, &[&ids]).await?;
         Ok(true)
     }
 
@@ -247,10 +248,11 @@ impl PostgresFrontier {
         };
         let ids: Vec<i64> = self.leased.iter().filter(|(_, leased)| idle(leased)).map(|(id, _)| *id).collect();
         if !ids.is_empty() {
-            self.link.query(schema::RELEASE, &[&self.worker, &ids]).await?;
-            for id in ids {
-                self.forget(id);
+            // What is forgotten and can't be given back now is leased again when it is wanted.
+            for id in &ids {
+                self.forget(*id);
             }
+            self.link.query(schema::RELEASE, &[&self.worker, &ids]).await?;
         }
         Ok(())
     }
@@ -260,17 +262,16 @@ impl PostgresFrontier {
         if self.asked.is_some_and(|asked| wanted.now.duration_since(asked).is_ok_and(|passed| passed < ASK_AGAIN)) {
             return Ok(());
         }
-        self.asked = Some(wanted.now);
         self.release().await?;
+        let before = taking.entries.len();
         while taking.entries.len() < wanted.count && self.feed(wanted.now).await? {
-            self.asked = None;
             self.book.take(wanted, taking);
         }
         let missing = wanted.count.saturating_sub(taking.entries.len()).div_ceil(wanted.per_host.max(1));
         if missing > 0 && self.lease(missing, wanted).await? && self.feed(wanted.now).await? {
-            self.asked = None;
             self.book.take(wanted, taking);
         }
+        self.asked = (taking.entries.len() == before).then_some(wanted.now);
         Ok(())
     }
 }

@@ -64,11 +64,12 @@ CREATE TABLE exports (file text PRIMARY KEY, bytes bigint NOT NULL, items bigint
 pub(super) const RENEW: &str = "
 UPDATE hosts SET lease_until = now() + $2::bigint * interval '1 millisecond' WHERE lease_owner = $1 RETURNING id";
 
-/// Hosts that nobody has and that have something to fetch now. Those that others are about to take are passed over.
+/// Hosts that nobody has and that have something to fetch now. Those that others are about to take are passed over. Nobody
+/// has those either that this worker was given by a statement whose answer was lost.
 pub(super) const LEASE: &str = "
 UPDATE hosts SET lease_owner = $1, lease_until = now() + $2::bigint * interval '1 millisecond'
 WHERE id IN (
-    SELECT id FROM hosts WHERE (lease_owner IS NULL OR lease_until < now())
+    SELECT id FROM hosts WHERE (lease_owner IS NULL OR lease_until < now() OR (lease_owner = $1 AND id <> ALL ($6)))
         AND (EXISTS (SELECT 1 FROM entries WHERE host = hosts.id AND state = 'queued' AND not_before <= $3)
           OR EXISTS (SELECT 1 FROM entries WHERE host = hosts.id AND state = 'delivered'))
         AND key <> ALL ($5)
