@@ -11,6 +11,7 @@ mod blocking;
 mod condition;
 mod condition_wait;
 mod convert;
+mod crawl;
 mod event;
 mod event_loop;
 mod ffi;
@@ -65,5 +66,6 @@ fn _threefold(module: &Bound<'_, PyModule>) -> PyResult<()> {
     http::register(module)?;
     waker::register(module)?;
     trace::register(module)?;
+    crawl::register(module)?;
     wait::register(module)
 }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from threefold._pool.errors import InitializerFailed, TaskTimeout, WorkerDied
     from threefold._threefold import Wait, __version__
     from threefold.asyncio import EventLoop
+    from threefold.crawl._typed import crawl as crawl
 
 __all__ = [
     "Error",
@@ -46,4 +47,9 @@ def __getattr__(name: str) -> object:
         from threefold.asyncio import EventLoop
 
         return EventLoop
+    if name == "crawl":
+        import importlib
+
+        # A module that can be called.
+        return importlib.import_module("threefold.crawl")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,6 +7,10 @@ from typing import Any, Generic, Self, TypeVar, final
 from _typeshed import SupportsRichComparisonT
 from typing_extensions import disjoint_base
 
+from threefold._threefold_crawl import *  # noqa: F403 - all that is public there is the extension's
+from threefold._threefold_crawl import _explain as _explain
+from threefold._threefold_crawl import _fetch_one as _fetch_one
+from threefold._threefold_crawl import _page_from as _page_from
 from threefold._threefold_event_loop import *  # noqa: F403 - all that is public there is the extension's
 
 _Item = TypeVar("_Item")

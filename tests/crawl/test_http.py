@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from threefold import Error, http
+from threefold.http._client import client
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -306,3 +307,20 @@ def test_a_forked_child_makes_its_own_connections(server):
         os._exit(0 if session.get(f"{server}/page").content == b"page" else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert session.get(f"{server}/page").content == b"page"
+
+
+def test_a_response_that_is_closed_wakes_the_thread_that_reads_it(server):
+    exchange = client().send("GET", f"{server}/hang", None, [], None, None, (None, None, None), True, False)
+    ended = []
+
+    def read():
+        exchange.wait()
+        with pytest.raises(http.ConnectionError, match="ended before its answer"):
+            exchange.head()
+        ended.append(True)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    exchange.close()
+    thread.join()
+    assert ended == [True]

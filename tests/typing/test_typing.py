@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("mypy", reason="the types are checked where mypy is installed")
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAMS = ["drop_in", "processes", "tasks", "refused"]
+PROGRAMS = ["crawling", "drop_in", "processes", "tasks", "refused"]
 
 
 @pytest.mark.timeout(300)

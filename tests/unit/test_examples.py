@@ -50,3 +50,10 @@ def test_one_queue_serves_a_thread_and_a_task(command):
 def test_the_stuck_example_gives_up_by_itself(command):
     output = output_of([*command, str(EXAMPLES / "stuck.py"), "0.2"])
     assert "giving up" in output
+
+
+@pytest.mark.parametrize("command", [PLAIN, ON_THE_ENGINE], ids=["plain", "on the engine"])
+def test_the_crawler_example_visits_its_site(command):
+    lines = output_of([*command, str(EXAMPLES / "crawl_a_site.py")]).splitlines()
+    assert [line.split()[0] for line in lines[:8]] == ["200"] * 6 + ["404", "200"]
+    assert lines[-1] == "4 pages at depth 0 and 1"

@@ -60,7 +60,7 @@ impl PyExchange {
             let step = if whole {
                 client.fetch(request).await.map(Step::Whole)
             } else {
-                client.open(request).await.map(Step::Head)
+                client.open(request).await.map(|download| Step::Head(Box::new(download)))
             };
             theirs.value().take_in(step);
             theirs.ring();
@@ -84,7 +84,7 @@ impl PyExchange {
 
 enum Step {
     Whole(Answer),
-    Head(Download),
+    Head(Box<Download>),
 }
 
 impl Progress {
@@ -101,7 +101,7 @@ impl Progress {
                     address: download.address.to_string(),
                     first_byte: download.first_byte,
                 });
-                self.download = Some(Box::new(download));
+                self.download = Some(download);
             }
             Err(mut error) => {
                 if let Some(received) = error.received.take() {

@@ -44,6 +44,8 @@ pub enum Reason {
     Task = 18,
     /// For what its event loop brings.
     Loop = 19,
+    /// For a crawl's next page, or its end.
+    Crawl = 20,
 }
 
 /// What the holder that a wait names has to do with it.
@@ -55,7 +57,7 @@ pub(crate) enum Relation {
 }
 
 impl Reason {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Lock,
         Self::RLock,
         Self::Condition,
@@ -75,6 +77,7 @@ impl Reason {
         Self::BlocksLoop,
         Self::Task,
         Self::Loop,
+        Self::Crawl,
     ];
 
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
@@ -122,6 +125,7 @@ impl fmt::Display for Reason {
             Self::BlocksLoop => "blocks its event loop",
             Self::Task => "await",
             Self::Loop => "event loop",
+            Self::Crawl => "crawl (no page yet)",
         })
     }
 }
@@ -136,6 +140,6 @@ mod tests {
             assert_eq!(Reason::from_byte(reason as u8), Some(reason));
         }
         assert_eq!(Reason::from_byte(0), None);
-        assert_eq!(Reason::from_byte(20), None);
+        assert_eq!(Reason::from_byte(21), None);
     }
 }

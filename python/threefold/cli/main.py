@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "run a program as it is, on the Rust engine",
     "status": "say what is replaced, and what is not",
+    "crawl": "crawl web sites, politely and resumably",
+    "fetch": "print one response, as a crawl gets it",
     "waits": "print who waits for whom in a running process",
 }
 
@@ -26,6 +28,7 @@ examples:
   threefold run app.py --port 8000
   threefold run -m pytest
   threefold waits 4242
+  threefold crawl https://example.org/ --output pages.jsonl
   threefold run --help
 """
 
