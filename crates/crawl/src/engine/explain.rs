@@ -172,7 +172,8 @@ async fn policy(
     admission: Admission,
     limit: Duration,
 ) -> Option<Arc<Policy>> {
-    let mut cache = RobotsCache::new(token, RobotsOptions::default());
+    // The first answer counts: nobody waits here for a better one.
+    let mut cache = RobotsCache::new(token, RobotsOptions { retries: 0, ..RobotsOptions::default() });
     let Asked::Fetch(mut address) = cache.ask(origin, SystemTime::now()) else { return None };
     loop {
         let request = Request { admission, ..Request::get(Url::parse(&address).ok()?) };

@@ -7,6 +7,7 @@ mod pages;
 mod redirects;
 mod resume;
 mod set;
+mod single;
 mod site;
 
 use std::time::Duration;

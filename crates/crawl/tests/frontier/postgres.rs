@@ -296,7 +296,7 @@ fn hosts_that_workers_hold_at_once_are_never_the_same() {
         let mut held: Vec<BTreeSet<String>> = Vec::new();
         for frontier in &mut workers {
             let taken = frontier.take(FEW).await.unwrap();
-            held.push(taken.iter().map(|entry| host_key(&entry.url).to_owned()).collect());
+            held.push(taken.iter().map(|entry| host_key(&entry.url).into_owned()).collect());
         }
         let distinct: BTreeSet<&String> = held.iter().flatten().collect();
         assert_eq!(distinct.len(), held.iter().map(BTreeSet::len).sum::<usize>());
