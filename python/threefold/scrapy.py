@@ -137,7 +137,7 @@ class DownloadHandler:
         """Do nothing: the connections belong to the process."""
 
     async def _read(self, request: Request, exchange: Any, head: Any) -> Response:
-        status, version, pairs, address, _seconds = head
+        status, _reason, version, pairs, address, _seconds = head
         headers = Headers()
         for name, value in pairs:
             headers.appendlist(spelled(name), value)

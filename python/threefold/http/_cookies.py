@@ -99,17 +99,19 @@ class Cookies(http.cookiejar.CookieJar):
 
     def header(self, url: str, headers: Mapping[str, str]) -> str | None:
         """Return the `Cookie` header for an address."""
+        if not self._cookies:  # type: ignore[attr-defined]  # most requests have none, and needn't look
+            return None
         request = _request(url, headers)
         self.add_cookie_header(request)
         return request.get_header("Cookie")
 
     def take(self, url: str, headers: Mapping[str, str], pairs: Iterable[tuple[str, bytes]]) -> None:
         """Keep what an answer sets."""
-        message = email.message.Message()
-        for name, value in pairs:
-            if name == "set-cookie":
+        values = [value for name, value in pairs if name == "set-cookie"]
+        if values:
+            message = email.message.Message()
+            for value in values:
                 message["Set-Cookie"] = value.decode("latin-1")
-        if message:
             self.extract_cookies(_Answer(message), _request(url, headers))  # type: ignore[arg-type]
 
 

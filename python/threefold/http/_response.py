@@ -181,11 +181,16 @@ class Response:
         for read in self.iter_content(chunk_size, decode_unicode):
             piece = read if pending is None else pending + read
             lines = piece.split(delimiter) if delimiter else piece.splitlines()
-            is_unfinished = bool(lines) and bool(lines[-1]) and lines[-1][-1:] == piece[-1:]
-            pending = lines.pop() if is_unfinished else None
+            last = piece[-1:]
+            pending = None
+            if not delimiter and last in ("\r", b"\r"):
+                # A line feed may follow, and belong to it.
+                pending = lines.pop() + last
+            elif lines and lines[-1] and lines[-1][-1:] == last:
+                pending = lines.pop()
             yield from lines
         if pending is not None:
-            yield pending
+            yield pending if delimiter else pending.splitlines()[0]
 
     def close(self) -> None:
         """Read no more of the body; what was read stays."""

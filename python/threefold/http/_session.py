@@ -163,11 +163,7 @@ class Session:
             headers.pop("Authorization", None)
         jar = self.cookies.copy()
         jar.update(cookies if isinstance(cookies, Mapping) and not _is_elsewhere(request.url, url) else None)
-        following = prepare(method, url, headers=headers, cookies=jar)
-        if body is None and method not in ("GET", "HEAD", "OPTIONS"):
-            following.headers.setdefault("Content-Length", "0")
-        following.body = body
-        return following
+        return prepare(method, url, headers=headers, cookies=jar, data=body)
 
     def get(self, url: str, **options: Any) -> Response:
         """Send a GET; options as of `request`."""
@@ -241,12 +237,12 @@ class _Way:
         )  # fmt: skip
         yield exchange
         try:
-            status, version, received_pairs, _address, seconds = exchange.head()
+            status, reason, version, received_pairs, _address, seconds = exchange.head()
         except RequestException as error:
             error.request = request
             raise
         response = Response()
-        response.status_code, response.version, response.reason = status, version, phrase(status)
+        response.status_code, response.version, response.reason = status, version, reason or phrase(status)
         response.headers = received(received_pairs)
         response.encoding = encoding_of(response.headers)
         response.url, response.request, response.elapsed = request.url, request, timedelta(seconds=seconds)
@@ -263,14 +259,22 @@ class _Way:
         return response
 
     def _proxy(self, scheme: str, host: str) -> str | None:
-        if self._trust_env and urllib.request.proxy_bypass(host):
-            return self._proxies.get(f"{scheme}://{host}")
-        environment = urllib.request.getproxies() if self._trust_env else {}
-        for name in (f"{scheme}://{host}", scheme, f"all://{host}", "all"):
-            for proxies in (self._proxies, environment):
-                if proxies.get(name):
-                    return proxies[name]
+        names = (f"{scheme}://{host}", scheme, f"all://{host}", "all")
+        if self._proxies:
+            for name in names:
+                if self._proxies.get(name) and (name == names[0] or not self._bypasses(host)):
+                    return str(self._proxies[name])
+        if not self._trust_env:
+            return None
+        for name in (f"{scheme}_proxy", "all_proxy"):
+            proxy = os.environ.get(name) or os.environ.get(name.upper())
+            if proxy and not self._bypasses(host):
+                return proxy
         return None
+
+    def _bypasses(self, host: str) -> bool:
+        """Whether the environment's `no_proxy` names the host."""
+        return self._trust_env and bool(urllib.request.proxy_bypass(host))
 
 
 def _pairs(params: Any) -> list[tuple[Any, Any]]:

@@ -156,7 +156,7 @@ class HTTPAdapter(BaseAdapter):
         except BaseException:
             exchange.close()
             raise
-        status, version, pairs, _address, _seconds = exchange.head()
+        status, reason, version, pairs, _address, _seconds = exchange.head()
         message = email.message.Message()
         headers = [(spelled(name), value.decode("latin-1")) for name, value in pairs]
         for name, value in headers:
@@ -168,7 +168,7 @@ class HTTPAdapter(BaseAdapter):
             HTTPHeaderDict(headers),
             status,
             version=version,
-            reason=phrase(status),
+            reason=reason or phrase(status),
             preload_content=False,
             decode_content=False,
             original_response=original,

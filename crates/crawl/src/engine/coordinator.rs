@@ -150,13 +150,13 @@ impl Coordinator {
             result => result?,
         };
         let is_dry = entries.len() < count && full_hosts.is_empty();
-        self.due = match is_dry {
-            false => None,
-            true => match self.frontier.next_due().await {
+        self.due = None;
+        if is_dry {
+            self.due = match self.frontier.next_due().await {
                 Err(FrontierError::Away(_)) => Some(now + TICK),
                 result => result?,
-            },
-        };
+            };
+        }
         let entries = match &mut self.levels {
             None => entries,
             Some(levels) => levels.hold_back(entries),

@@ -97,7 +97,7 @@ impl Plan {
         } else {
             count.error = Some((error.kind, error.message.clone()));
             let visit = Box::new(Visit::new(job.entry.id, EntryState::Failed(error.message.clone())));
-            let page = self.needs_pages().then(|| Box::new(failed_page(job, error)));
+            let page = self.needs_pages().then(|| Box::new(failed_page(*job, error)));
             Next::Visited(visit, page)
         };
         Settled { outcome, count, body_hash: None, next }
@@ -176,7 +176,7 @@ impl Plan {
             count.error = Some(("status", message.clone()));
             visit.state = EntryState::Failed(message);
         }
-        let page = self.needs_pages().then(|| Box::new(self.page(job, answer, extracted, &visit.state)));
+        let page = self.needs_pages().then(|| Box::new(self.page(*job, answer, extracted, &visit.state)));
         if let Some(page) = &page {
             self.make_items(page, &mut visit);
             count.items = visit.items.len() as u64;
@@ -198,7 +198,7 @@ impl Plan {
         }
     }
 
-    fn page(&self, job: Box<PageJob>, answer: Answer, extracted: Option<Extracted>, state: &EntryState) -> Page {
+    fn page(&self, job: PageJob, answer: Answer, extracted: Option<Extracted>, state: &EntryState) -> Page {
         let content_type = answer.headers.text("content-type");
         let charset = match &extracted {
             Some(extracted) => Some(extracted.charset),
@@ -216,7 +216,7 @@ impl Plan {
             EntryState::Failed(message) => Some(PageError { kind: "status", message: message.clone() }),
             _ => None,
         };
-        let mut page = empty_page(*job);
+        let mut page = empty_page(job);
         page.status = answer.status;
         page.headers = answer.headers.into_inner();
         page.body = answer.body;
@@ -264,8 +264,8 @@ fn empty_page(job: PageJob) -> Page {
     }
 }
 
-fn failed_page(job: Box<PageJob>, error: PageError) -> Page {
-    Page { error: Some(error), ..empty_page(*job) }
+fn failed_page(job: PageJob, error: PageError) -> Page {
+    Page { error: Some(error), ..empty_page(job) }
 }
 
 /// The declared fields with the page's address before them.

@@ -78,9 +78,9 @@ impl Client {
         let mut asking = Asking { shared, request: &request, route: &route, cookie, limits, started };
         let place = route.place();
         let beginning = asking.ask(body, &place).await.map_err(|error| error.about(&request.url))?;
-        let download = Download::new(Arc::clone(shared), place, beginning, &request, limits);
+        let download = Download::new(Arc::clone(shared), place, beginning, request, limits);
         if let Some(jar) = &shared.options.jar {
-            jar.store(&request.url, &download.headers);
+            jar.store(download.url(), &download.headers);
         }
         Ok(download)
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use url::Position;
 
 use super::connection::{Connection, Http1, Http2};
 use super::error::{ErrorKind, FetchError};
@@ -23,6 +24,7 @@ pub(super) struct Route {
     /// As the URL has it, an IPv6 address in brackets.
     pub(super) host: String,
     pub(super) port: u16,
+    authority: String,
     pub(super) is_tls: bool,
     pub(super) proxy: Option<Arc<Proxy>>,
 }
@@ -59,22 +61,22 @@ impl Route {
             let message = format!("{host} is a private address, which is not admitted");
             return Err(FetchError::new(ErrorKind::PrivateAddress, message));
         }
-        Ok(Self { host, port, is_tls, proxy })
+        let authority = url[Position::BeforeHost..Position::AfterPort].to_owned();
+        Ok(Self { host, port, authority, is_tls, proxy })
     }
 
     /// Connections of one place may be used for one another's requests.
     pub(super) fn place(&self) -> String {
-        let scheme = if self.is_tls { "https" } else { "http" };
         let proxy = self.proxy.as_ref().map_or("", |proxy| proxy.name.as_str());
-        format!("{scheme} {}:{} {proxy}", self.host, self.port)
+        let scheme = if self.is_tls { "https " } else { "http " };
+        let mut place = String::with_capacity(scheme.len() + self.authority.len() + 1 + proxy.len());
+        place.extend([scheme, &self.authority, " ", proxy]);
+        place
     }
 
     /// Host and port, the port left out where it is the scheme's own.
-    pub(super) fn authority(&self) -> String {
-        match (self.is_tls, self.port) {
-            (true, 443) | (false, 80) => self.host.clone(),
-            (_, port) => format!("{}:{port}", self.host),
-        }
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// True where the request is sent to the proxy itself.
@@ -120,7 +122,7 @@ impl Dialler {
         let (wire, address) = match &route.proxy {
             None => {
                 let addresses = self.resolver.find(&route.host, route.port, admission).await?;
-                connect(&route.authority(), &addresses, limit).await?
+                connect(route.authority(), &addresses, limit).await?
             }
             Some(proxy) => self.through(proxy, route, admission, options, limit).await?,
         };

@@ -80,7 +80,7 @@ impl Download {
         shared: Arc<Shared>,
         place: String,
         beginning: Beginning,
-        request: &Request,
+        request: Request,
         limits: Limits,
     ) -> Self {
         let Beginning { response, carrier, watch, started, address, reused } = beginning;
@@ -99,7 +99,7 @@ impl Download {
             first_byte: started.elapsed(),
             address,
             reused,
-            url: request.url.clone(),
+            url: request.url,
             shared,
             place,
             length: parts.headers.get(CONTENT_LENGTH).filter(|_| has_body).and_then(|_| body.size_hint().exact()),
@@ -113,6 +113,11 @@ impl Download {
             given_bytes: 0,
             is_over: false,
         }
+    }
+
+    /// The address that was asked for.
+    pub fn url(&self) -> &Url {
+        &self.url
     }
 
     /// Bytes of the body that have come over the wire.

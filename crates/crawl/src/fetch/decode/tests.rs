@@ -1,3 +1,5 @@
+//! Decompression: every encoding, in pieces, cut off, as bombs and as garbage.
+
 use std::io::Write as _;
 
 use flate2::Compression;

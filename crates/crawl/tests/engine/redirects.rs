@@ -1,30 +1,17 @@
 //! Redirects: followed hop by hop, each target visited once, loops refused.
 
-mod site;
-
 use std::sync::Arc;
-use std::time::Duration;
 
-use site::{Asked, Reply, Site};
+use crate::site::{Asked, Reply, Site};
+use crate::{LIMIT, crawl, options};
 use threefold_crawl::engine::{Crawl, CrawlOptions, Ending, Report};
 use threefold_crawl::sink::Sink;
 
-mod pages;
-use pages::Kept;
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-fn options(seed: String) -> CrawlOptions {
-    CrawlOptions { seeds: vec![seed], ..CrawlOptions::default() }
-}
-
-fn crawl(options: CrawlOptions) -> Report {
-    Crawl::start(options, None).unwrap().wait(Some(LIMIT)).expect("the crawl ends")
-}
+use crate::pages::Kept;
 
 fn crawl_into(options: CrawlOptions, sink: &Arc<Kept>) -> Report {
     let sink: Arc<dyn Sink> = Arc::clone(sink) as Arc<dyn Sink>;
-    Crawl::start(options, Some(sink)).unwrap().wait(Some(LIMIT)).expect("the crawl ends")
+    Crawl::start(options, Some(sink)).unwrap().wait(Some(LIMIT)).unwrap()
 }
 
 /// A site without a robots.txt, whatever else is answered.

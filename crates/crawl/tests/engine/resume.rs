@@ -1,7 +1,5 @@
 //! A crawl that ends early and is resumed visits what an uninterrupted one visits; and sinks that are slow.
 
-mod site;
-
 use std::fs;
 use std::future::Future;
 use std::path::PathBuf;
@@ -10,12 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use site::{Asked, Reply, Site};
-use threefold_crawl::engine::{Crawl, CrawlOptions, Ending, FrontierPlace, Report};
+use crate::site::{Asked, Reply, Site};
+use crate::{LIMIT, crawl};
+use threefold_crawl::engine::{Crawl, CrawlOptions, Ending, FrontierPlace};
 use threefold_crawl::page::Page;
 use threefold_crawl::sink::Sink;
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// A folder of its own, gone at the end.
 struct Folder(PathBuf);
@@ -48,10 +45,6 @@ fn tree(asked: &Asked) -> Reply {
     }
 }
 
-fn crawl(options: CrawlOptions) -> Report {
-    Crawl::start(options, None).unwrap().wait(Some(LIMIT)).expect("the crawl ends")
-}
-
 #[test]
 fn a_crawl_in_steps_visits_each_page_once() {
     let site = Site::start(tree);
@@ -82,7 +75,7 @@ fn an_aborted_crawl_is_resumed_to_the_same_pages() {
     }
     crawl.abort();
     assert_eq!(crawl.wait(Some(LIMIT)).unwrap().ending, Ending::Stopped);
-    let report = self::crawl(CrawlOptions { frontier: folder.place(true), ..options });
+    let report = super::crawl(CrawlOptions { frontier: folder.place(true), ..options });
     assert_eq!(report.ending, Ending::Finished);
     assert_eq!(report.progress.counts.done, 63);
     assert_eq!(site.path_set().len(), 63);

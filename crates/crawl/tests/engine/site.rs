@@ -1,6 +1,6 @@
 //! A small web site in the test's own process: answers come from a function, every request is written down.
-#![allow(dead_code, reason = "each test file uses what it needs")]
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// One request as the site saw it.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub(crate) struct Asked {
     /// The method.
     pub method: String,
     /// Path and query.
@@ -22,14 +22,14 @@ pub struct Asked {
 
 impl Asked {
     /// The value of a header; empty where it is not there.
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let same = |line: &&str| line.split(':').next().is_some_and(|field| field.eq_ignore_ascii_case(name));
         self.head.lines().find(same).and_then(|line| line.split_once(':')).map_or("", |(_, value)| value.trim())
     }
 }
 
 /// What the site answers.
-pub struct Reply {
+pub(crate) struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
@@ -38,40 +38,43 @@ pub struct Reply {
 
 impl Reply {
     /// A page of HTML.
-    pub fn html(body: impl Into<String>) -> Self {
+    pub(crate) fn html(body: impl Into<String>) -> Self {
         Self::status(200).with("Content-Type", "text/html; charset=utf-8").body(body.into())
     }
 
     /// A page with nothing but these links.
-    pub fn links<T: AsRef<str>>(targets: &[T]) -> Self {
-        let anchors: String = targets.iter().map(|target| format!("<a href=\"{}\">x</a>", target.as_ref())).collect();
+    pub(crate) fn links<T: AsRef<str>>(targets: &[T]) -> Self {
+        let mut anchors = String::new();
+        for target in targets {
+            let _ = write!(anchors, "<a href=\"{}\">x</a>", target.as_ref());
+        }
         Self::html(format!("<!doctype html><title>t</title>{anchors}"))
     }
 
     /// A redirect.
-    pub fn redirect(status: u16, target: impl Into<String>) -> Self {
+    pub(crate) fn redirect(status: u16, target: impl Into<String>) -> Self {
         Self::status(status).with("Location", target)
     }
 
     /// An empty answer.
-    pub fn status(status: u16) -> Self {
+    pub(crate) fn status(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Vec::new(), delay: Duration::ZERO }
     }
 
     /// With one header more.
-    pub fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.headers.push((name.to_owned(), value.into()));
         self
     }
 
     /// With this body.
-    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         self
     }
 
     /// Answered so much later.
-    pub fn after(mut self, delay: Duration) -> Self {
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
@@ -80,7 +83,7 @@ impl Reply {
 type Handler = dyn Fn(&Asked) -> Reply + Send + Sync;
 
 /// A running site; gone when dropped.
-pub struct Site {
+pub(crate) struct Site {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<Asked>>>,
     most_at_once: Arc<AtomicUsize>,
@@ -89,12 +92,12 @@ pub struct Site {
 
 impl Site {
     /// Starts a site on a free port of 127.0.0.1.
-    pub fn start(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start(handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         Self::start_on("127.0.0.1", handler)
     }
 
     /// Starts a site on a free port of the address.
-    pub fn start_on(address: &str, handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn start_on(address: &str, handler: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind((address, 0))).unwrap();
         let address = listener.local_addr().unwrap();
@@ -114,18 +117,18 @@ impl Site {
     }
 
     /// An address on the site.
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// The paths that were asked for, in order, robots.txt left out.
-    pub fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         let asked = self.asked.lock().unwrap();
         asked.iter().map(|each| each.path.clone()).filter(|path| path != "/robots.txt").collect()
     }
 
     /// The paths that were asked for, each once, sorted, robots.txt left out.
-    pub fn path_set(&self) -> Vec<String> {
+    pub(crate) fn path_set(&self) -> Vec<String> {
         let mut paths = self.paths();
         paths.sort();
         paths.dedup();
@@ -133,12 +136,12 @@ impl Site {
     }
 
     /// All requests, in order.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 
     /// How many requests were in work at once, at most.
-    pub fn most_at_once(&self) -> usize {
+    pub(crate) fn most_at_once(&self) -> usize {
         self.most_at_once.load(Ordering::SeqCst)
     }
 }
@@ -170,7 +173,7 @@ async fn serve(
         at_once.fetch_sub(1, Ordering::SeqCst);
         let mut answer = format!("HTTP/1.1 {} X\r\nContent-Length: {}\r\n", reply.status, reply.body.len());
         for (name, value) in &reply.headers {
-            answer.push_str(&format!("{name}: {value}\r\n"));
+            let _ = write!(answer, "{name}: {value}\r\n");
         }
         answer.push_str("\r\n");
         let mut answer = answer.into_bytes();

@@ -1,5 +1,4 @@
 //! Sinks for tests.
-#![allow(dead_code, reason = "each test file uses what it needs")]
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,13 +10,13 @@ use threefold_crawl::sink::{Made, Sink};
 
 /// Keeps all pages.
 #[derive(Default)]
-pub struct Kept {
+pub(crate) struct Kept {
     pages: Mutex<Vec<Page>>,
 }
 
 impl Kept {
     /// The pages so far.
-    pub fn pages(&self) -> Vec<Page> {
+    pub(crate) fn pages(&self) -> Vec<Page> {
         self.pages.lock().unwrap().clone()
     }
 }
@@ -36,7 +35,7 @@ impl Sink for Kept {
 type Answerer = dyn Fn(&Crawl, &Page) -> Option<Made> + Send + Sync;
 
 /// Answers each page at once, as soon as it knows its crawl.
-pub struct Answering {
+pub(crate) struct Answering {
     crawl: OnceLock<std::sync::Arc<Crawl>>,
     early: Mutex<Vec<Page>>,
     answer: Box<Answerer>,
@@ -44,12 +43,12 @@ pub struct Answering {
 
 impl Answering {
     /// A sink that answers what the function says.
-    pub fn new(answer: impl Fn(&Crawl, &Page) -> Option<Made> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(answer: impl Fn(&Crawl, &Page) -> Option<Made> + Send + Sync + 'static) -> Self {
         Self { crawl: OnceLock::new(), early: Mutex::new(Vec::new()), answer: Box::new(answer) }
     }
 
     /// Tells it its crawl; pages that came before are answered now.
-    pub fn begin(&self, crawl: &std::sync::Arc<Crawl>) {
+    pub(crate) fn begin(&self, crawl: &std::sync::Arc<Crawl>) {
         let early = {
             let mut early = self.early.lock().unwrap();
             let _ = self.crawl.set(std::sync::Arc::clone(crawl));

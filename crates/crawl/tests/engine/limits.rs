@@ -1,26 +1,14 @@
 //! What ends a crawl before the site does: budgets, refusals, a stop.
 
-mod pages;
-mod site;
-
 use std::sync::Arc;
 use std::time::Duration;
 
-use pages::Answering;
-use site::{Asked, Reply, Site};
-use threefold_crawl::engine::{Crawl, CrawlError, CrawlOptions, Ending, Report};
+use crate::pages::Answering;
+use crate::site::{Asked, Reply, Site};
+use crate::{LIMIT, crawl, options};
+use threefold_crawl::engine::{Crawl, CrawlError, CrawlOptions, Ending};
 use threefold_crawl::sink::{Made, Sink};
 use threefold_crawl::{EntryId, Item};
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-fn options(seed: String) -> CrawlOptions {
-    CrawlOptions { seeds: vec![seed], ..CrawlOptions::default() }
-}
-
-fn crawl(options: CrawlOptions) -> Report {
-    Crawl::start(options, None).unwrap().wait(Some(LIMIT)).expect("the crawl ends")
-}
 
 /// Pages without end, each with links to ten others.
 fn endless(asked: &Asked) -> Reply {
@@ -84,7 +72,7 @@ fn a_stopped_crawl_ends_with_what_was_in_flight() {
         std::thread::yield_now();
     }
     crawl.stop();
-    let report = crawl.wait(Some(LIMIT)).expect("the crawl ends");
+    let report = crawl.wait(Some(LIMIT)).unwrap();
     assert_eq!(report.ending, Ending::Stopped);
     assert_eq!(report.progress.in_flight, 0);
     assert_eq!(report.progress.counts.leased, 0);
@@ -173,7 +161,7 @@ fn a_program_answers_pages_with_items_and_requests() {
     }));
     let crawl = Arc::new(Crawl::start(options(site.url("/")), Some(Arc::clone(&sink) as Arc<dyn Sink>)).unwrap());
     sink.begin(&crawl);
-    let report = crawl.wait(Some(LIMIT)).expect("the crawl ends");
+    let report = crawl.wait(Some(LIMIT)).unwrap();
     assert_eq!((report.ending, report.progress.pages, report.progress.items), (Ending::Finished, 2, 2));
     assert_eq!(report.progress.counts.done, 2);
     assert_eq!(site.path_set(), ["/", "/asked-for"]);
@@ -188,7 +176,7 @@ fn a_page_whose_program_fails_is_marked_and_the_crawl_goes_on() {
     }));
     let crawl = Arc::new(Crawl::start(options(site.url("/")), Some(Arc::clone(&sink) as Arc<dyn Sink>)).unwrap());
     sink.begin(&crawl);
-    let report = crawl.wait(Some(LIMIT)).expect("the crawl ends");
+    let report = crawl.wait(Some(LIMIT)).unwrap();
     assert_eq!((report.ending, report.progress.pages), (Ending::Finished, 3));
     assert_eq!((report.progress.counts.failed, report.progress.errors["program"]), (1, 1));
 }
@@ -204,6 +192,6 @@ fn a_crawl_whose_program_never_answers_can_be_aborted() {
     }
     assert!(crawl.wait(Some(Duration::from_millis(20))).is_none());
     crawl.abort();
-    assert_eq!(crawl.wait(Some(LIMIT)).expect("the crawl ends").ending, Ending::Stopped);
+    assert_eq!(crawl.wait(Some(LIMIT)).unwrap().ending, Ending::Stopped);
     crawl.answer(vec![Made { entry: Some(EntryId(1)), ..Made::default() }]);
 }

@@ -1,22 +1,9 @@
 //! Which pages a crawl visits: all of a site, each once, whatever the concurrency.
 
-mod site;
-
-use std::time::Duration;
-
+use crate::site::{Asked, Reply, Site};
+use crate::{crawl, options};
 use proptest::prelude::*;
-use site::{Asked, Reply, Site};
-use threefold_crawl::engine::{Crawl, CrawlOptions, Ending, Report};
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-fn options(seed: String) -> CrawlOptions {
-    CrawlOptions { seeds: vec![seed], ..CrawlOptions::default() }
-}
-
-fn crawl(options: CrawlOptions) -> Report {
-    Crawl::start(options, None).unwrap().wait(Some(LIMIT)).expect("the crawl ends")
-}
+use threefold_crawl::engine::{CrawlOptions, Ending};
 
 /// A site of `count` pages, each with links to its two children and to others; robots.txt is not there.
 fn graph(count: u64, seed: u64) -> impl Fn(&Asked) -> Reply {
