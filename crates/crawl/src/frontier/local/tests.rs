@@ -1,3 +1,5 @@
+//! The frontier of one process: what is known, what comes next, and what it keeps.
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
