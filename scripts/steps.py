@@ -221,23 +221,26 @@ def crawl(chosen: list[Interpreter]) -> Iterator[Step]:
     Args:
         chosen: the Pythons of the gate; the newest one.
     """
-    yield from in_an_environment_of_its_own("crawl", "crawls", chosen[-1])
+    # What these skip elsewhere needs packages that are here.
+    more = [f"tests/unit/test_crawl_{name}.py" for name in ("options", "pages", "run")]
+    yield from in_an_environment_of_its_own("crawl", "crawls", chosen[-1], *more)
 
 
-def in_an_environment_of_its_own(group: str, title: str, interpreter: Interpreter) -> Iterator[Step]:
+def in_an_environment_of_its_own(group: str, title: str, interpreter: Interpreter, *more: str) -> Iterator[Step]:
     """Run a folder of tests that need many packages, which must not disturb the other tests.
 
     Args:
         group: the group of steps, of packages in `pyproject.toml`, and the folder under `tests`.
         title: what the steps are called.
         interpreter: the Python; the engine is the one that was built for its own environment.
+        *more: other tests to run there, too.
     """
     folder = ROOT / ".venvs" / f"{group}-{interpreter.minor}"
     groups = [f"--group={name}" for name in ("test", group)]
     equip = [sys.executable, "scripts/develop.py", "--tools-only", f"--venv={folder}", *groups, interpreter.path]
     yield Step(group, f"{title} for {interpreter.minor}", equip)
     report = REPORTS / f"{group}-{interpreter.minor}.xml"
-    command = [str(folder / "bin" / "python"), "-m", "pytest", "-q", f"--junitxml={report}", f"tests/{group}"]
+    command = [str(folder / "bin" / "python"), "-m", "pytest", "-q", f"--junitxml={report}", f"tests/{group}", *more]
     settings = {"PYTHONPATH": str(ROOT / "python")}
     yield Step(group, f"{title} on {interpreter.minor}", command, settings, report=report)
 
