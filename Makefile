@@ -17,7 +17,7 @@ NEWER_PYTHON ?= ../shared/tools/newer-python
 GATE = $(PYTHON) scripts/gate.py $(if $(PYTEST),--pytest '$(PYTEST)')
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build quick test check python rust loom seeded-bugs tsan conformance cluster programs stress soak lint fmt docs bench results package test-newer clean
+.PHONY: help demo build quick test check python rust loom seeded-bugs tsan conformance cluster programs crawl stress soak lint fmt docs bench results package test-newer clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ cluster: ## pools on Ray and Dask, on clusters that the tests start, on the olde
 
 programs: ## uvicorn, aiohttp, asyncpg, grpc and others on our event loop, on the middle one of the Pythons found
 	@$(GATE) --quick build programs
+
+crawl: ## crawls of real and hostile sites, kills, several workers; requests' and Scrapy's own tests, on the newest Python found
+	@$(GATE) --quick build crawl
 
 stress: ## the stress tests in their full length
 	@$(PYTHON) scripts/gate.py --this-python --quick --pytest 'tests/stress --full-stress' build python
