@@ -206,8 +206,7 @@ impl PostgresFrontier {
 
     /// Leases further hosts that have something to fetch; true where there were any.
     async fn lease(&mut self, count: usize, wanted: &Wanted<'_>) -> Result<bool, FrontierError> {
-        // No more than can fill the want: the others are for other workers.
-        let count = to_number(count.div_ceil(wanted.per_host.max(1)).clamp(1, 64) as u64);
+        let count = to_number(count.clamp(2, 64) as u64);
         let (now, full) = (to_millis(wanted.now), wanted.full_hosts);
         let known: Vec<i64> = self.leased.keys().copied().collect();
         let sent = Instant::now();
