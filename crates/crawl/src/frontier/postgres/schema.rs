@@ -143,7 +143,8 @@ pub(super) const COUNTS: &str = "
 SELECT sum(open)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(refused)::bigint FROM workers";
 
 pub(super) const KEEP_HOSTS: &str = "
-UPDATE hosts SET next_allowed = v.next_allowed, crawl_delay = v.crawl_delay, robots = v.robots
+UPDATE hosts SET next_allowed = coalesce(v.next_allowed, hosts.next_allowed),
+    crawl_delay = coalesce(v.crawl_delay, hosts.crawl_delay), robots = coalesce(v.robots, hosts.robots)
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) AS v (key, next_allowed, crawl_delay, robots)
 WHERE hosts.key = v.key AND hosts.lease_owner = $5";
 
