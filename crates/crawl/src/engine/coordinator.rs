@@ -21,6 +21,13 @@ const TICK: Duration = Duration::from_millis(50);
 const COUNTS_INTERVAL: Duration = Duration::from_millis(200);
 /// How long an aborted crawl may take to keep what it has.
 const LAST_FLUSH: Duration = Duration::from_secs(10);
+/// How long one whose frontier was given up.
+const LAST_ATTEMPT: Duration = Duration::from_secs(1);
+/// How long giving hosts back may take: what is not given back now is free when its lease ends.
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+
+const VISITED_AGAIN: &str =
+    "what was visited last is not recorded, and will be visited again when the crawl is resumed";
 
 /// The one that uses the frontier.
 pub(crate) struct Coordinator {
@@ -49,18 +56,32 @@ impl Coordinator {
     /// Runs the crawl to its end, and tells the report.
     pub(crate) async fn run(mut self, seeds: Vec<NewEntry>) {
         let shared = Arc::clone(&self.shared);
+        let mut given_up = None;
         let result = tokio::select! {
             result = self.crawl(seeds) => Some(result),
             () = shared.abort.notified() => None,
+            why = shared.standing.given_up() => {
+                given_up = Some(why);
+                Some(Ok(Ending::Stopped))
+            }
         };
-        let kept = timeout(LAST_FLUSH, self.keep()).await;
-        let (ending, error) = match (result, kept) {
-            (Some(Err(error)), _) | (_, Ok(Err(error))) => (Ending::Failed, Some(error.to_string())),
-            (Some(Ok(ending)), _) => self.judged(ending),
-            (None, _) => (Ending::Stopped, None),
+        let limit = if given_up.is_some() { LAST_ATTEMPT } else { LAST_FLUSH };
+        let kept = timeout(limit, self.keep()).await;
+        let is_kept = matches!(kept, Ok(Ok(())));
+        let lost = if kept.is_err() { shared.standing.away().or(given_up) } else { None };
+        let (ending, error) = match (result, kept, lost) {
+            (_, _, Some(why)) => (Ending::Failed, Some(format!("{why}; {VISITED_AGAIN}"))),
+            (Some(Err(error)), _, _) | (_, Ok(Err(error)), _) => (Ending::Failed, Some(error.to_string())),
+            (Some(Ok(ending)), _, _) => self.judged(ending),
+            (None, _, _) => (Ending::Stopped, None),
         };
-        // The state is closed before the end is told, so that whoever waited for it may open it again.
-        drop(self.frontier);
+        // The state is closed before the end is told, so that whoever waited for it may open it again. All is kept by now: what
+        // fails is the giving back of hosts, whose leases end by themselves.
+        if is_kept {
+            let _end_by_themselves = timeout(CLOSE_LIMIT, self.frontier.close()).await;
+        } else {
+            drop(self.frontier);
+        }
         shared.desk().phase = Phase::Over;
         shared.work.notify_waiters();
         shared.end(ending, error);
@@ -95,10 +116,24 @@ impl Coordinator {
         if !additions.is_empty() {
             self.add(additions).await?;
         }
+        self.keep_hosts().await?;
         if self.counted.elapsed() > COUNTS_INTERVAL {
             self.count().await?;
         }
         Ok(())
+    }
+
+    /// Keeps what others would have to know of hosts in order to go on politely.
+    async fn keep_hosts(&mut self) -> Result<(), FrontierError> {
+        let hosts = self.shared.desk().hosts_to_keep();
+        if hosts.is_empty() {
+            return Ok(());
+        }
+        match self.shared.standing.note(self.frontier.keep_hosts(hosts)).await {
+            // It holds them and brings them with the next call.
+            Err(FrontierError::Away(_)) => Ok(()),
+            result => result,
+        }
     }
 
     async fn record(&mut self, visits: Vec<Visit>) -> Result<(), FrontierError> {
@@ -107,7 +142,7 @@ impl Coordinator {
                 self.due = Some(self.due.map_or(*time, |due| due.min(*time)));
             }
         }
-        let new_count = match self.frontier.record(visits).await {
+        let new_count = match self.shared.standing.note(self.frontier.record(visits)).await {
             // It holds the visits and brings them with the next call.
             Err(FrontierError::Away(_)) => 1,
             result => result?,
@@ -122,7 +157,7 @@ impl Coordinator {
         for entry in &entries {
             self.shared.plan.known.enter_recorded(entry.fingerprint);
         }
-        while let Err(error) = self.frontier.add(entries.clone()).await {
+        while let Err(error) = self.shared.standing.note(self.frontier.add(entries.clone())).await {
             if !matches!(error, FrontierError::Away(_)) {
                 return Err(error);
             }
@@ -145,14 +180,18 @@ impl Coordinator {
         let count = self.window.saturating_sub(waiting).max(1);
         let now = SystemTime::now();
         let wanted = Wanted { count, per_host: self.per_host, full_hosts: &full_hosts, now };
-        let entries = match self.frontier.take(wanted).await {
+        let entries = match self.shared.standing.note(self.frontier.take(wanted)).await {
             Err(FrontierError::Away(_)) => return Ok(false),
             result => result?,
         };
+        let hosts = self.frontier.new_hosts();
+        if !hosts.is_empty() {
+            self.shared.desk().take_over(hosts);
+        }
         let is_dry = entries.len() < count && full_hosts.is_empty();
         self.due = None;
         if is_dry {
-            self.due = match self.frontier.next_due().await {
+            self.due = match self.shared.standing.note(self.frontier.next_due()).await {
                 Err(FrontierError::Away(_)) => Some(now + TICK),
                 result => result?,
             };
@@ -259,7 +298,7 @@ impl Coordinator {
 
     async fn count(&mut self) -> Result<(), FrontierError> {
         self.counted = Instant::now();
-        match self.frontier.counts().await {
+        match self.shared.standing.note(self.frontier.counts()).await {
             Err(FrontierError::Away(_)) => {}
             result => self.shared.desk().counts = result?,
         }
@@ -272,7 +311,8 @@ impl Coordinator {
         if !visits.is_empty() {
             self.record(visits).await?;
         }
-        while let Err(error) = self.frontier.flush().await {
+        self.keep_hosts().await?;
+        while let Err(error) = self.shared.standing.note(self.frontier.flush()).await {
             if !matches!(error, FrontierError::Away(_)) {
                 return Err(error);
             }

@@ -1,6 +1,7 @@
 //! What the fetches and the coordinator share: which jobs wait, which visits are to be recorded, what was counted. All of it
 //! is plain data under one lock that is never held across a wait.
 
+mod hosts;
 mod rules;
 
 use std::collections::{HashMap, HashSet};
@@ -12,6 +13,7 @@ use crate::engine::redirects::Ways;
 use crate::engine::report::Ending;
 use crate::engine::tally::{Count, Tally};
 use crate::entry::{Counts, Entry, EntryId, EntryState, NewEntry, Visit};
+use crate::frontier::HostState;
 use crate::politeness::{self, Outcome, OutcomeKind, Politeness, Ticket};
 use crate::refusal::Refusal;
 use crate::robots::RobotsCache;
@@ -61,6 +63,8 @@ pub(crate) struct Desk {
     pub(crate) retrying: HashMap<EntryId, u32>,
     /// When a robots.txt that could not be had may be asked for again, by origin.
     pub(crate) robots_due: Vec<(SystemTime, String)>,
+    /// What is to be kept of hosts whose robots.txt was answered.
+    pub(crate) answered_hosts: Vec<HostState>,
     /// True where the frontier's last answer was that it has nothing more for now.
     pub(crate) is_dry: bool,
     /// Hosts with jobs, and what they have had.
@@ -102,6 +106,7 @@ impl Desk {
             wake_at: None,
             retrying: HashMap::new(),
             robots_due: Vec::new(),
+            answered_hosts: Vec::new(),
             is_dry: false,
             hosts: HashMap::new(),
             robots,

@@ -18,6 +18,7 @@ mod redirects;
 mod report;
 mod settle;
 mod shared;
+mod standing;
 mod tally;
 
 pub use crawl::Crawl;

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use crate::engine::desk::{Desk, Given};
 use crate::engine::plan::Plan;
 use crate::engine::report::{Ending, Progress, Report};
+use crate::engine::standing::Standing;
 use crate::entry::{EntryState, Visit};
 use crate::sink::Made;
 
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) abort: Notify,
     pub(crate) is_aborted: AtomicBool,
     pub(crate) is_stopped: AtomicBool,
+    pub(crate) standing: Standing,
     desk: Mutex<Desk>,
 }
 
@@ -40,6 +42,7 @@ impl Shared {
             abort: Notify::new(),
             is_aborted: AtomicBool::new(false),
             is_stopped: AtomicBool::new(false),
+            standing: Standing::default(),
             desk: Mutex::new(desk),
         }
     }
@@ -102,6 +105,7 @@ impl Shared {
     /// Ends the crawl after what is in flight.
     pub(crate) fn stop(&self) {
         self.is_stopped.store(true, Ordering::SeqCst);
+        self.standing.stop();
         self.coordinate.notify_one();
     }
 

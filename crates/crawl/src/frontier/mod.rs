@@ -52,7 +52,8 @@ pub struct Wanted<'a> {
     pub now: SystemTime,
 }
 
-/// What is kept of a host besides its entries, so that whoever goes on with it does so politely.
+/// What is kept of a host besides its entries, so that whoever goes on with it does so politely. To keep none of something is to
+/// leave what was kept of it before.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostState {
     /// The host, as `url::host_key` gives it.

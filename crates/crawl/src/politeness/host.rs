@@ -41,6 +41,8 @@ pub(super) struct Host<T> {
     pub(super) throttle: Throttle,
     /// Not before; none where nothing forbids a start.
     not_before: Option<Instant>,
+    /// True where others who go on with the host would have to know more than they were told.
+    pub(super) is_untold: bool,
     /// When it was last made slower. What was started before says nothing more about its strength.
     marked: Option<Instant>,
 }
@@ -58,6 +60,7 @@ impl<T> Host<T> {
             delay: Duration::ZERO,
             throttle: Throttle::new(per_host),
             not_before: None,
+            is_untold: false,
             marked: None,
         }
     }
@@ -143,8 +146,22 @@ impl<T> Host<T> {
         self.marked = Some(now);
     }
 
-    fn hold_until(&mut self, time: Option<Instant>) {
+    pub(super) fn hold_until(&mut self, time: Option<Instant>) {
+        self.is_untold |= time > self.not_before;
         self.not_before = self.not_before.max(time);
+    }
+
+    /// Before this time nobody may ask the host, whatever becomes of the requests in flight.
+    pub(super) fn held_until(&self, now: Instant, options: &PolitenessOptions) -> Option<Instant> {
+        let delay = self.full_delay(options);
+        let after_flight = if self.in_flight > 0 && !delay.is_zero() { now.checked_add(delay) } else { None };
+        self.not_before.max(after_flight).filter(|time| *time > now)
+    }
+
+    /// Takes the start of a request: with a delay, others may not ask before it is over.
+    pub(super) fn started(&mut self, options: &PolitenessOptions) {
+        self.in_flight += 1;
+        self.is_untold |= !self.full_delay(options).is_zero();
     }
 
     /// True where nothing would be lost if the host were forgotten.

@@ -52,6 +52,8 @@ pub struct Politeness<T> {
     free: Vec<u32>,
     ready: VecDeque<u32>,
     timed: BinaryHeap<Reverse<(Instant, u32)>>,
+    /// Hosts that may not be asked for a while, since the last [`Politeness::held`].
+    untold: Vec<u32>,
     in_flight: usize,
     waiting: usize,
     sweep_at: usize,
@@ -70,6 +72,7 @@ impl<T> Politeness<T> {
             free: Vec::new(),
             ready: VecDeque::new(),
             timed: BinaryHeap::new(),
+            untold: Vec::new(),
             in_flight: 0,
             waiting: 0,
             sweep_at: FEW_HOSTS,
@@ -104,6 +107,26 @@ impl<T> Politeness<T> {
         self.change(host, |host| host.delay = delay);
     }
 
+    /// Nothing may start at the host before this time: what somebody else knew of it.
+    pub fn hold(&mut self, host: &str, until: Instant) {
+        self.change(host, |host| {
+            host.hold_until(Some(until));
+            host.is_untold = false;
+        });
+    }
+
+    /// The hosts that may not be asked before a time, as far as that has changed since the last call: for those who go on with them.
+    pub fn held(&mut self, now: Instant) -> Vec<(Arc<str>, Instant)> {
+        let options = self.options;
+        let untold = std::mem::take(&mut self.untold);
+        let held = untold.into_iter().filter_map(|number| {
+            let host = self.host_mut(number).filter(|host| host.is_untold)?;
+            host.is_untold = false;
+            Some((Arc::clone(&host.key), host.held_until(now, &options)?))
+        });
+        held.collect()
+    }
+
     /// What to do at this time.
     pub fn next(&mut self, now: Instant) -> Next<T> {
         self.release(now);
@@ -133,7 +156,11 @@ impl<T> Politeness<T> {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(host) = self.host_mut(number) {
             host.in_flight = host.in_flight.saturating_sub(1);
+            let was_untold = host.is_untold;
             host.learn(started, outcome.kind, outcome.latency, now, &options);
+            if host.is_untold && !was_untold {
+                self.untold.push(number);
+            }
         }
         self.put(number, now);
     }
@@ -227,7 +254,11 @@ impl<T> Politeness<T> {
         host.place = Place::Out;
         let payload = if host.when(now, &options) == When::Now { host.pop() } else { None };
         if payload.is_some() {
-            host.in_flight += 1;
+            let was_untold = host.is_untold;
+            host.started(&options);
+            if host.is_untold && !was_untold {
+                self.untold.push(number);
+            }
             self.in_flight += 1;
             self.waiting -= 1;
             if let Some(interval) = self.interval {

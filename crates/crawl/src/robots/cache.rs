@@ -104,12 +104,12 @@ pub enum Answered {
 }
 
 #[derive(Debug, Default)]
-struct Site {
-    state: State,
+pub(super) struct Site {
+    pub(super) state: State,
     /// The policy of the last answer, kept while a newer one is fetched.
-    policy: Option<Arc<Policy>>,
+    pub(super) policy: Option<Arc<Policy>>,
     /// When the failures in a row began.
-    unreachable_since: Option<SystemTime>,
+    pub(super) unreachable_since: Option<SystemTime>,
     /// How often it was found unreachable in a row.
     unreachable_count: u32,
     /// The address of the last request; redirects are relative to it.
@@ -119,7 +119,7 @@ struct Site {
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-enum State {
+pub(super) enum State {
     #[default]
     Unknown,
     Fetching {
@@ -132,9 +132,9 @@ enum State {
 /// The robots.txt of all sites of a crawl, for one product token. A site is an origin: `scheme://host:port`.
 #[derive(Debug)]
 pub struct RobotsCache {
-    token: Box<str>,
-    options: RobotsOptions,
-    sites: HashMap<Box<str>, Site>,
+    pub(super) token: Box<str>,
+    pub(super) options: RobotsOptions,
+    pub(super) sites: HashMap<Box<str>, Site>,
 }
 
 impl RobotsCache {

@@ -4,7 +4,7 @@
 pub const MAX_BYTES: usize = 500 * 1024;
 
 /// What is read of one line: eight times the longest address that browsers take. A longer line is cut.
-const MAX_LINE_BYTES: usize = 8 * 2083;
+pub(super) const MAX_LINE_BYTES: usize = 8 * 2083;
 
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ mod cache;
 mod delay;
 mod directives;
 mod group;
+mod kept;
 mod lines;
 mod path;
 mod pattern;

@@ -50,6 +50,11 @@ impl Policy {
         self.rules.sitemaps()
     }
 
+    /// The rules as a robots.txt that says the same; none where that is too long.
+    pub(super) fn to_text(&self) -> Option<String> {
+        self.rules.to_text()
+    }
+
     /// The bytes of memory that the rules take.
     pub fn memory_bytes(&self) -> usize {
         self.rules.memory_bytes()

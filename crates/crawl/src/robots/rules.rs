@@ -9,6 +9,7 @@ use std::fmt;
 use super::Availability;
 use super::delay::RobotsDelay;
 use super::group::{RuleLine, Selected, select};
+use super::lines::{MAX_BYTES, MAX_LINE_BYTES};
 use super::path::{Spelled, spell_path, spell_pattern};
 use super::pattern;
 
@@ -131,6 +132,30 @@ impl Rules {
     /// The sitemaps that the file names, as written.
     pub fn sitemaps(&self) -> impl Iterator<Item = &str> {
         self.sitemaps.iter().map(|address| &**address)
+    }
+
+    /// A robots.txt that says the same, for a store of text: octets that are no printable ASCII are `%XX`, which means the same.
+    /// None where it would be too long to be read as a whole.
+    pub(super) fn to_text(&self) -> Option<String> {
+        let delay = self.delay.map(|delay| format!("Crawl-delay: {}\n", delay.asked.as_secs_f64()));
+        let mut text = format!("User-agent: *\n{}", delay.unwrap_or_default());
+        let mut spans: Vec<Span> = self.plain.iter().chain(&self.signed).map(|rule| rule.text).collect();
+        spans.sort_by_key(|span| span.start);
+        spans.dedup_by_key(|span| span.start);
+        for span in spans {
+            let start = text.len();
+            for byte in self.octets(span) {
+                match byte {
+                    b'\t' | b' '..=b'~' => text.push(char::from(*byte)),
+                    _ => text.extend(percent(*byte)),
+                }
+            }
+            if text.len() - start > MAX_LINE_BYTES {
+                return None;
+            }
+            text.push('\n');
+        }
+        (text.len() <= MAX_BYTES).then_some(text)
     }
 
     /// The bytes of memory that it takes.
@@ -269,6 +294,11 @@ fn trim_stars(mut pattern: &[u8]) -> &[u8] {
     pattern
 }
 
+fn percent(byte: u8) -> [char; 3] {
+    let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value)]);
+    ['%', digit(byte >> 4), digit(byte & 15)]
+}
+
 /// `/folder/` for `/folder/index.html`: who allows the one allows the other, as with Google.
 fn folder_of_index(pattern: &[u8]) -> Option<&[u8]> {
     let slash = memchr::memrchr(b'/', pattern)?;
@@ -352,6 +382,14 @@ mod tests {
         lines.iter().filter_map(weight).max().is_none_or(|(_, allow)| allow)
     }
 
+    #[test]
+    fn what_can_not_be_kept_as_a_whole_is_not_kept() {
+        assert!(rules(&format!("disallow: /{}", "\u{e9}".repeat(4000))).to_text().is_none());
+        let lines: Vec<String> =
+            (0..5000).map(|number| format!("disallow: /{number}/{}", "\u{e9}".repeat(40))).collect();
+        assert!(rules(&lines.join("\n")).to_text().is_none());
+    }
+
     proptest! {
         #[test]
         fn the_compact_form_agrees_with_going_through_all(
@@ -359,7 +397,26 @@ mod tests {
             path in "/[ab/]{0,8}",
         ) {
             let text: Vec<String> = lines.iter().map(|(allow, pattern)| format!("{}allow: {pattern}", if *allow { "" } else { "dis" })).collect();
-            prop_assert_eq!(rules(&text.join("\n")).verdict(&path).allowed, slow(&lines, &path));
+            let rules = rules(&text.join("\n"));
+            prop_assert_eq!(rules.verdict(&path).allowed, slow(&lines, &path));
+            let again = Rules::parse(rules.to_text().unwrap().as_bytes(), "bot");
+            prop_assert_eq!(again.verdict(&path).allowed, rules.verdict(&path).allowed);
+        }
+
+        #[test]
+        fn what_is_kept_of_a_file_says_the_same(
+            patterns in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..6), 0..6),
+            path in proptest::collection::vec(any::<u8>(), 0..8),
+        ) {
+            let mut body = b"user-agent: bot\ncrawl-delay: 2.5\n".to_vec();
+            for pattern in &patterns {
+                body.extend([b"disallow: /", &pattern[..], b"\n"].concat());
+            }
+            let rules = Rules::parse(&body, "bot");
+            let again = Rules::parse(rules.to_text().unwrap().as_bytes(), "bot");
+            let path = format!("/{}", String::from_utf8_lossy(&path));
+            prop_assert_eq!(again.verdict(&path).allowed, rules.verdict(&path).allowed);
+            prop_assert_eq!(again.delay().map(|delay| delay.asked), rules.delay().map(|delay| delay.asked));
         }
 
         #[test]

@@ -6,9 +6,14 @@ mod limits;
 mod pages;
 mod redirects;
 mod resume;
+#[path = "../frontier/server.rs"]
+#[allow(dead_code, reason = "the frontier's tests use more of it")]
+mod server;
 mod set;
+mod shared;
 mod single;
 mod site;
+mod support;
 
 use std::time::Duration;
 

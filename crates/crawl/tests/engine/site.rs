@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +18,8 @@ pub(crate) struct Asked {
     pub path: String,
     /// The header lines, as they came.
     pub head: String,
+    /// When it came.
+    pub time: Instant,
 }
 
 impl Asked {
@@ -198,7 +200,7 @@ async fn request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<Asked> 
     let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
     buffer.drain(..end);
     let mut words = head.split(' ');
-    let asked = Asked { method: words.next()?.to_owned(), path: words.next()?.to_owned(), head };
+    let asked = Asked { method: words.next()?.to_owned(), path: words.next()?.to_owned(), head, time: Instant::now() };
     let length: usize = asked.header("content-length").parse().unwrap_or(0);
     while buffer.len() < length {
         if stream.read_buf(buffer).await.ok()? == 0 {

@@ -142,3 +142,11 @@ fn people_can_read_the_tables() {
     };
     assert_eq!(String::from_utf8_lossy(&read.stdout).trim(), "http://a/|done|200|{\"a\":1}");
 }
+
+#[test]
+fn a_folder_that_cannot_be_made_is_refused_without_a_word_of_resuming() {
+    let place = in_folder(std::path::Path::new("/proc/threefold/state"), false);
+    let sentence = refusal(block(open_at(&place, None)));
+    assert!(sentence.contains("/proc/threefold/state for the state of the crawl can't be made"), "{sentence}");
+    assert!(!sentence.contains("resume"), "{sentence}");
+}

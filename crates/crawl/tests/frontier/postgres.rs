@@ -22,7 +22,9 @@ async fn worker(address: &str, lease: Duration) -> AnyFrontier {
 
 /// Takes, and asks again while the frontier says that something will come.
 async fn take_in_time(frontier: &mut AnyFrontier, wanted: Wanted<'_>) -> Vec<Entry> {
+    let end = SystemTime::now() + Duration::from_secs(60);
     loop {
+        assert!(SystemTime::now() < end, "nothing was handed out within 60 s: {:?}", frontier.counts().await);
         let taken = frontier.take(Wanted { now: SystemTime::now(), ..wanted }).await.unwrap();
         if !taken.is_empty() {
             return taken;
@@ -49,7 +51,11 @@ async fn crawl(mut frontier: AnyFrontier) -> Vec<String> {
             let links = if entry.depth < 4 { vec![page(2 * number), page(2 * number + 1)] } else { Vec::new() };
             Visit { links, items: vec![item("{}")], ..done(entry.id) }
         });
-        frontier.record(visits.collect()).await.unwrap();
+        let mut recorded = frontier.record(visits.collect()).await.map(drop);
+        while let Err(FrontierError::Away(_)) = recorded {
+            recorded = frontier.flush().await;
+        }
+        recorded.unwrap();
         visited.extend(taken.into_iter().map(|entry| entry.url));
     }
 }
@@ -59,22 +65,24 @@ fn workers_share_a_crawl_without_visiting_a_page_twice() {
     let Some(server) = postgres() else { return };
     let address = server.address("shared");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime.block_on(within("the end of the crawl", async {
         let mut first = worker(&address, HOUR).await;
         first.add((1..=5).map(|number| link(&format!("http://h{}/{number}", number % 5), 0)).collect()).await.unwrap();
-        let mut others = Vec::new();
+        let mut workers = tokio::task::JoinSet::new();
         for _ in 0..2 {
-            others.push(tokio::spawn(crawl(worker(&address, HOUR).await)));
+            workers.spawn(crawl(worker(&address, HOUR).await));
         }
-        let mut visited = crawl(first).await;
-        for other in others {
-            visited.extend(other.await.unwrap());
+        workers.spawn(crawl(first));
+        // One that fails is the first to end, and what it says is told before the others wait for its hosts.
+        let mut visited = Vec::new();
+        while let Some(ended) = workers.join_next().await {
+            visited.extend(ended.unwrap());
         }
         let distinct: BTreeSet<&String> = visited.iter().collect();
         let expected: BTreeSet<u64> =
             (0..5).flat_map(|depth| (1..=5_u64).flat_map(move |seed| (seed << depth)..((seed + 1) << depth))).collect();
         assert_eq!((visited.len(), distinct.len()), (expected.len(), expected.len()));
-    });
+    }));
 }
 
 #[test]
@@ -132,15 +140,16 @@ fn a_connection_that_is_cut_comes_back_and_nothing_is_lost() {
         let mut frontier = worker(&address, HOUR).await;
         frontier.add((0..40).map(|number| link(&format!("http://a/{number}"), 0)).collect()).await.unwrap();
         let mut visited = 0;
-        loop {
-            let taken = match frontier.take(FEW).await {
+        for turn in 0.. {
+            let taken = match frontier.take(Wanted { now: SystemTime::now(), ..FEW }).await {
                 Ok(taken) => taken,
-                Err(FrontierError::Away(_)) => continue,
+                Err(FrontierError::Away(_)) => Vec::new(),
                 Err(error) => panic!("{error}"),
             };
-            if taken.is_empty() && visited == 40 {
+            if visited == 40 && taken.is_empty() {
                 break;
             }
+            assert!(turn < 1000, "only {visited} of 40 were handed out in {turn} turns");
             visited += taken.len();
             server.run("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'cut'").await;
             let visits = taken.iter().map(|entry| Visit { items: vec![item("{}")], ..done(entry.id) }).collect();
@@ -221,8 +230,9 @@ fn a_commit_whose_answer_was_lost_is_not_applied_twice() {
         let mut new = 0;
         let mut recorded = frontier.record(visits).await;
         let mut failures = 0;
-        while let Err(FrontierError::Away(_)) = recorded {
+        while let Err(FrontierError::Away(sentence)) = recorded {
             failures += 1;
+            assert!(failures < 50, "{sentence}");
             recorded = frontier.record(Vec::new()).await;
         }
         new += recorded.unwrap();
@@ -278,6 +288,29 @@ fn what_is_no_database_of_this_crawl_is_refused_with_a_sentence() {
     assert!(nowhere.contains("can't be reached"), "{nowhere}");
     let unencrypted = refused(&server.address("tls").replace("disable", "require"), &identity());
     assert!(unencrypted.contains("TLS"), "{unencrypted}");
+}
+
+#[test]
+fn a_link_to_a_page_that_another_worker_is_closing_waits_for_nobody() {
+    let Some(server) = postgres() else { return };
+    let address = server.address("closing");
+    block(async {
+        let mut first = worker(&address, HOUR).await;
+        first.add(vec![link("http://a/1", 0), link("http://b/1", 0)]).await.unwrap();
+        let mut second = worker(&address, HOUR).await;
+        let taken = second.take(FEW).await.unwrap();
+        let (config, _) = address.split_once("&crawl=").unwrap();
+        let (other, connection) = tokio_postgres::connect(config, tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let closing = "BEGIN; UPDATE threefold_closing.entries SET state = 'done' WHERE url = 'http://b/1'";
+        other.batch_execute(closing).await.unwrap();
+        let of_a = taken.iter().find(|entry| entry.url == "http://a/1").unwrap();
+        let visit = Visit { links: vec![link("http://b/1", 1)], ..done(of_a.id) };
+        // Two that wait for one another's pages would end in a deadlock.
+        let recorded = within("the record beside an open transaction", second.record(vec![visit])).await;
+        assert_eq!(recorded.unwrap(), 0);
+        connection.abort();
+    });
 }
 
 #[test]

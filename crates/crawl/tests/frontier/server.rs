@@ -7,6 +7,8 @@ use std::sync::OnceLock;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 
+use crate::support::within;
+
 /// The server; none where PostgreSQL is not installed, which is said once.
 pub(crate) fn postgres() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
@@ -65,7 +67,9 @@ impl Server {
             let mut asked = Command::new(programs.join("pg_isready"));
             asked.arg("-q").arg("-h").arg(&server.folder).status().unwrap().success()
         };
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
         while !is_ready() {
+            assert!(std::time::Instant::now() < end, "PostgreSQL was not ready within 60 s");
             let log = std::fs::read_to_string(server.folder.join("log")).unwrap_or_default();
             assert!(!log.contains("FATAL:  could not"), "{log}");
             std::thread::yield_now();
@@ -98,10 +102,13 @@ impl Server {
     /// Runs a statement in the database of an address.
     pub(crate) async fn run_at(address: &str, statement: &str) {
         let (config, _) = address.split_once("&crawl=").unwrap();
-        let (client, connection) = tokio_postgres::connect(config, tokio_postgres::NoTls).await.unwrap();
-        let connection = tokio::spawn(connection);
-        client.batch_execute(statement).await.unwrap();
-        connection.abort();
+        let run = async {
+            let (client, connection) = tokio_postgres::connect(config, tokio_postgres::NoTls).await.unwrap();
+            let connection = tokio::spawn(connection);
+            client.batch_execute(statement).await.unwrap();
+            connection.abort();
+        };
+        within(statement, run).await;
     }
 }
 

@@ -33,7 +33,17 @@ impl Drop for Folder {
 }
 
 pub(crate) fn block<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap().block_on(future)
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(within("the end of the test", future))
+}
+
+/// Far beyond what anything in a test takes on a busy machine.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// Waits, and fails with what it waited for where that does not come.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let Ok(done) = tokio::time::timeout(LIMIT, future).await else { panic!("{what} has not come within {LIMIT:?}") };
+    done
 }
 
 pub(crate) fn fingerprint(url: &str) -> Fingerprint {

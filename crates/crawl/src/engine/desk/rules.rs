@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::engine::desk::Desk;
 use crate::engine::job::Job;
 use crate::engine::plan::Plan;
+use crate::frontier::HostState;
 use crate::refusal::Refusal;
 use crate::robots::{Answer, Answered, Asked};
 use crate::url::host_key;
@@ -48,9 +49,14 @@ impl Desk {
         let Some(robots) = &mut self.robots else { return };
         match robots.answer(origin, answer, now) {
             Answered::Known(policy) => {
-                if let Some(delay) = policy.delay() {
-                    self.politeness.set_delay(origin, delay.delay);
-                }
+                let delay = policy.delay().map(|delay| delay.delay).unwrap_or_default();
+                self.politeness.set_delay(origin, delay);
+                self.answered_hosts.push(HostState {
+                    host: origin.to_owned(),
+                    crawl_delay: Some(delay),
+                    robots: robots.to_kept(origin),
+                    ..HostState::default()
+                });
                 if plan.options.sitemaps && plan.seed_hosts.contains(origin) && self.mapped.insert(origin.to_owned()) {
                     let named: Vec<&str> = policy.sitemaps().collect();
                     self.additions.extend(plan.sitemap_entries(origin, &named));

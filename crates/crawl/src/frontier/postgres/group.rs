@@ -72,6 +72,8 @@ impl Group {
         if self.tries > 0 {
             // It was broken off in the middle: what it wrote is undone, in the database by the end of its connection.
             link.drop_connection();
+            // Of a connection that broke unnoticed the server may know nothing for hours, and hold the worker's row.
+            link.end_others(author.worker).await?;
             undo(author, self.mark.clone())?;
         }
         self.was_sent = false;

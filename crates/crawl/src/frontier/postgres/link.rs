@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use hashbrown::HashMap;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
@@ -15,6 +17,10 @@ use crate::frontier::FrontierError;
 /// Before the first and before any further attempt to connect again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// A server that takes a connection and says nothing is away after this.
+const GREETING_LIMIT: Duration = Duration::from_secs(30);
+/// One that does not answer a statement is away after this: its connection is given up, and the statement sent again.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
 /// Values of a statement.
 pub(super) type Values<'a> = &'a [&'a (dyn ToSql + Sync)];
@@ -64,48 +70,60 @@ impl Link {
         self.client = None;
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
-        let client = match &self.tls {
-            Some(tls) => self.config.connect(tls.clone()).await.map(|(client, connection)| {
-                tokio::spawn(connection);
-                client
-            }),
-            None => self.config.connect(tokio_postgres::NoTls).await.map(|(client, connection)| {
-                tokio::spawn(connection);
-                client
-            }),
-        };
-        let client = client.map_err(|error| self.explain(&error))?;
-        let path = format!("SET search_path TO \"{}\"", self.schema);
-        client.batch_execute(&path).await.map_err(|error| self.explain(&error))?;
-        self.client = Some((client, HashMap::new()));
+        let greeted = timeout(GREETING_LIMIT, self.greet()).await;
+        let client = greeted.map_err(|_| self.silent("a connection", GREETING_LIMIT))?;
+        self.client = Some((client.map_err(|error| self.explain(&error))?, HashMap::new()));
         self.pause = Duration::ZERO;
         Ok(())
+    }
+
+    async fn greet(&self) -> Result<Client, tokio_postgres::Error> {
+        let client = if let Some(tls) = &self.tls {
+            let (client, connection) = self.config.connect(tls.clone()).await?;
+            tokio::spawn(connection);
+            client
+        } else {
+            let (client, connection) = self.config.connect(tokio_postgres::NoTls).await?;
+            tokio::spawn(connection);
+            client
+        };
+        client.batch_execute(&format!("SET search_path TO \"{}\"", self.schema)).await?;
+        Ok(client)
     }
 
     /// Runs a statement that is prepared once for each connection.
     pub(super) async fn query(&mut self, text: &'static str, values: Values<'_>) -> Result<Vec<Row>, FrontierError> {
         self.connect().await?;
         let ran = match &mut self.client {
-            Some((client, prepared)) => run(client, prepared, text, values).await,
+            Some((client, prepared)) => timeout(ANSWER_LIMIT, run(client, prepared, text, values)).await,
             None => return Err(FrontierError::Away(format!("{} is not connected", self.place))),
         };
-        ran.map_err(|error| self.fail(&error))
+        self.judged(ran)
     }
 
     /// Runs statements without values.
     pub(super) async fn batch(&mut self, text: &str) -> Result<(), FrontierError> {
         self.connect().await?;
         let ran = match &self.client {
-            Some((client, _)) => client.batch_execute(text).await,
+            Some((client, _)) => timeout(ANSWER_LIMIT, client.batch_execute(text)).await,
             None => return Err(FrontierError::Away(format!("{} is not connected", self.place))),
         };
-        ran.map_err(|error| self.fail(&error))
+        self.judged(ran)
     }
 
-    /// What follows from an error: a connection whose state is not known is given up.
-    fn fail(&mut self, error: &tokio_postgres::Error) -> FrontierError {
+    /// What follows from an error or from silence: a connection whose state is not known is given up.
+    fn judged<T>(&mut self, ran: Result<Result<T, tokio_postgres::Error>, Elapsed>) -> Result<T, FrontierError> {
+        let failure = match ran {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => self.explain(&error),
+            Err(_) => self.silent("a statement", ANSWER_LIMIT),
+        };
         self.client = None;
-        self.explain(error)
+        Err(failure)
+    }
+
+    fn silent(&self, to_what: &str, limit: Duration) -> FrontierError {
+        FrontierError::Away(format!("{} has not answered to {to_what} for {} s", self.place, limit.as_secs()))
     }
 
     fn explain(&self, error: &tokio_postgres::Error) -> FrontierError {

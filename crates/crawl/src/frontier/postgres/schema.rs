@@ -101,7 +101,9 @@ WHERE entries.id = v.id AND entries.state IN ('queued', 'delivered') RETURNING e
 pub(super) const ADD_HOSTS: &str = "
 INSERT INTO hosts (key) SELECT key FROM unnest($1::text[]) AS v (key) ORDER BY key ON CONFLICT DO NOTHING";
 
-/// Every transaction adds addresses in the order of their fingerprints, so that no two wait for each other.
+/// Every transaction adds addresses in the order of their fingerprints, so that no two wait for each other. Those that are
+/// there are left out beforehand: to meet one that another transaction is closing would mean to wait for it, while that one may
+/// be waiting for an address that this one has closed.
 pub(super) const ADD: &str = "
 WITH addition AS MATERIALIZED (SELECT nextval('additions') AS number)
 INSERT INTO entries (id, host, depth, kind, url, fingerprint, parent, request)
@@ -109,6 +111,7 @@ SELECT addition.number * 1048576 + v.place, hosts.id, v.depth, v.kind, v.url, v.
 FROM addition, unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::bytea[], $6::text[], $7::text[])
     WITH ORDINALITY AS v (host, depth, kind, url, fingerprint, parent, request, place) JOIN hosts ON hosts.key = v.host
 WHERE NOT EXISTS (SELECT 1 FROM aliases WHERE aliases.fingerprint = v.fingerprint)
+    AND NOT EXISTS (SELECT 1 FROM entries WHERE entries.fingerprint = v.fingerprint)
 ORDER BY v.fingerprint ON CONFLICT (fingerprint) DO NOTHING RETURNING fingerprint";
 
 pub(super) const ADD_ALIASES: &str = "
@@ -140,7 +143,8 @@ pub(super) const COUNTS: &str = "
 SELECT sum(open)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(refused)::bigint FROM workers";
 
 pub(super) const KEEP_HOSTS: &str = "
-UPDATE hosts SET next_allowed = v.next_allowed, crawl_delay = v.crawl_delay, robots = v.robots
+UPDATE hosts SET next_allowed = coalesce(v.next_allowed, hosts.next_allowed),
+    crawl_delay = coalesce(v.crawl_delay, hosts.crawl_delay), robots = coalesce(v.robots, hosts.robots)
 FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) AS v (key, next_allowed, crawl_delay, robots)
 WHERE hosts.key = v.key AND hosts.lease_owner = $5";
 

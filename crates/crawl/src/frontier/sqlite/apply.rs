@@ -104,7 +104,8 @@ impl Database {
 
     fn keep_host(&self, host: &HostState) -> Result<(), FrontierError> {
         self.change(
-            "UPDATE hosts SET next_allowed = ?2, crawl_delay = ?3, robots = ?4 WHERE key = ?1",
+            "UPDATE hosts SET next_allowed = coalesce(?2, next_allowed), crawl_delay = coalesce(?3, crawl_delay),
+                robots = coalesce(?4, robots) WHERE key = ?1",
             params![host.host, host.next_allowed.map(to_millis), host.crawl_delay.map(duration_to_millis), host.robots],
         )
         .map(drop)

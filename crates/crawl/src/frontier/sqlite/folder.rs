@@ -26,7 +26,12 @@ impl Folder {
                 io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
                     format!("{name} is a file, not a folder: the state of a crawl needs a folder")
                 }
-                io::ErrorKind::NotFound => format!("there is no crawl to resume in {name}: there is no such folder"),
+                io::ErrorKind::NotFound if must_be_there => {
+                    format!("there is no crawl to resume in {name}: there is no such folder")
+                }
+                _ if !must_be_there && !path.exists() => {
+                    format!("the folder {name} for the state of the crawl can't be made: {error}")
+                }
                 _ => format!("the folder {name} can't be used for the state of a crawl: {error}"),
             })
         };
@@ -60,5 +65,13 @@ impl Folder {
         let failed =
             |error| FrontierError::Store(format!("the folder {} can't be written: {error}", self.path.display()));
         self.locked.sync_all().map_err(failed)
+    }
+}
+
+impl Drop for Folder {
+    /// A child process that was just forked may hold the file still: the lock ends here all the same.
+    fn drop(&mut self) {
+        // Where that fails, the end of the file's last descriptor ends the lock.
+        let _ended = flock(&self.locked, FlockOperation::Unlock);
     }
 }
