@@ -1,7 +1,5 @@
 //! What a program made of its pages, on its way back to the engine.
 
-use std::sync::Arc;
-
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use threefold_crawl::engine::Crawl;
@@ -57,7 +55,7 @@ pub(super) fn requests(crawl: &Crawl, page: Option<&Page>, requests: &[Py<PyRequ
 
 /// Adds a request. One that the scope or another rule refuses is counted by the engine and left out.
 fn add(crawl: &Crawl, made: &mut Made, page: Option<&Page>, request: &PyRequest) -> Result<(), String> {
-    let (parts, parent) = (request.parts.clone(), page.map(|page| Arc::clone(&page.final_url)));
+    let (parts, parent) = (request.parts.as_deref(), page.map(|page| &page.final_url));
     let depth = page.map_or(0, |page| page.depth + 1);
     let is_absolute = request.url.starts_with("http://") || request.url.starts_with("https://");
     let entry = match page {
@@ -65,7 +63,7 @@ fn add(crawl: &Crawl, made: &mut Made, page: Option<&Page>, request: &PyRequest)
         _ => crawl.new_entry(&request.url, depth, parent, parts),
     };
     match entry {
-        Ok(entry) => made.requests.push(entry),
+        Ok(entry) => made.requests.extend(entry),
         Err(Refusal::NotFetchable) => {
             Url::parse(&request.url).map(drop).map_err(|error| format!("{:?} is no address: {error}", request.url))?;
         }

@@ -24,7 +24,7 @@ use crate::kept::Kept;
 pub(crate) struct PyRequest {
     pub(super) url: String,
     /// None for a plain GET.
-    pub(super) parts: Option<RequestParts>,
+    pub(super) parts: Option<Box<RequestParts>>,
 }
 
 fn text(object: &Bound<'_, PyAny>) -> PyResult<String> {
@@ -79,7 +79,7 @@ impl PyRequest {
             return Err(PyValueError::new_err(format!("{method:?} is no method of HTTP")));
         }
         let parts = RequestParts { method, headers: self::headers(headers)?, body: bytes(body)?, data: dumped(data)? };
-        Ok(Self { url, parts: (parts != RequestParts::default()).then_some(parts) })
+        Ok(Self { url, parts: (parts != RequestParts::default()).then(|| Box::new(parts)) })
     }
 
     /// The address.

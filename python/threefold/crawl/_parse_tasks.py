@@ -84,6 +84,7 @@ class Tasks:
 
     async def _main(self) -> None:
         self._all = asyncio.current_task()
+        self._turn = asyncio.Lock()
         async with asyncio.TaskGroup() as group:
             for _number in range(self._limit):
                 group.create_task(self._work())
@@ -93,7 +94,7 @@ class Tasks:
         self._slots.append(slot)
         takes_generator = inspect.isasyncgenfunction(inspect.unwrap(self._parse))
         pace = Pace(TAKEN)
-        while (pages := await self._engine.take_async(pace.count)) is not None:
+        while (pages := await self._take(pace.count)) is not None:
             begun = time.monotonic()
             outcomes: list[Outcome | None] = []
             for page in pages:
@@ -111,13 +112,19 @@ class Tasks:
             # Where pages come faster than they are parsed, no wait above lets the others run.
             await asyncio.sleep(0)
 
+    async def _take(self, count: int) -> list[Page] | None:
+        # One task waits at a time: a ring for pages would wake them all, and all but one for nothing.
+        async with self._turn:
+            return await self._engine.take_async(count)
+
     async def _one(self, page: Page, slot: _watch.Slot, maker: Maker, takes_generator: bool) -> None:
         running = self._parse(page)
         slot.frame = lambda: _frame_of(running)
         slot.begin(page)
         if takes_generator:
+            add = maker.add
             async for made in running:
-                maker.add(made)
+                add(made)
         else:
             result = await running
             if result is not None:

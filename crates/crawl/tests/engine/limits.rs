@@ -153,7 +153,7 @@ fn a_program_answers_pages_with_items_and_requests() {
     let sink = Arc::new(Answering::new(move |crawl, page| {
         let items = vec![Item { json: format!("{{\"url\":\"{}\"}}", page.url) }];
         let requests = if page.depth == 0 {
-            vec![crawl.new_entry(&more, page.depth + 1, Some(Arc::clone(&page.url)), None).unwrap()]
+            crawl.new_entry(&more, page.depth + 1, Some(&page.url), None).unwrap().into_iter().collect()
         } else {
             Vec::new()
         };
