@@ -10,7 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from threefold._threefold import CrawlEngine, Page
+from threefold._threefold import CrawlEngine, Page, Request
 from threefold.asyncio import EventLoop
 from threefold.crawl import _watch
 from threefold.crawl._outcomes import Ledger, Maker, Outcome, Pace
@@ -122,9 +122,13 @@ class Tasks:
         slot.frame = lambda: _frame_of(running)
         slot.begin(page)
         if takes_generator:
-            add = maker.add
+            requests = maker.requests
             async for made in running:
-                add(made)
+                # Nearly all that is made in a large crawl, many to a page.
+                if type(made) is Request:
+                    requests.append(made)
+                else:
+                    maker.add(made)
         else:
             result = await running
             if result is not None:

@@ -87,7 +87,7 @@ impl Plan {
             return Err(Refusal::TooDeep);
         }
         Ok(Some(NewEntry {
-            url: target.url.to_string(),
+            url: String::from(&*target.url),
             fingerprint,
             depth,
             parent: parent.cloned(),
