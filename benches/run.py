@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -83,7 +84,8 @@ def measure(program: str, cases: list[harness.Case], options: argparse.Namespace
         Whether every peer that is there answered.
     """
     is_kept = not (options.quick or options.peers)
-    only = options.peers.split(",") if options.peers else None
+    # A name may have a comma in it, with a space behind.
+    only = re.split(r",(?! )", options.peers) if options.peers else None
     is_well = True
     if cases:
         prepare(program)

@@ -10,7 +10,7 @@ use threefold_crawl::sink::{Made, Sink};
 use threefold_trace::{Owner, Reason};
 use threefold_wait::{Ticket, Wait, Withdrawal};
 
-use super::answers::{self, Outcome};
+use super::answers::{self, Outcome, Told};
 use super::channel::{Channel, ChannelSink, Taken};
 use super::ending::Ending;
 use super::options::Options;
@@ -120,19 +120,19 @@ impl PyCrawl {
         &self,
         py: Python<'_>,
         pages: Vec<Py<PyPage>>,
-        outcomes: Vec<Option<Outcome>>,
+        mut outcomes: Vec<Option<Outcome>>,
     ) -> PyResult<Vec<(usize, String)>> {
         let crawl = self.crawl()?;
+        let told: Vec<_> =
+            outcomes.iter_mut().map(|outcome| outcome.as_mut().map(|made| Told::new(py, made))).collect();
         // To read addresses takes longer than all else that is done for a page here.
         Ok(py.detach(|| {
             let mut odd = Vec::new();
-            let pairs = pages.iter().zip(&outcomes).enumerate();
-            let all = pairs.map(|(index, (page, outcome))| {
-                let made = answers::made(crawl, page.get(), outcome.as_ref());
-                let had_error = matches!(outcome, Some((_, _, Some(_))));
-                if let (false, Some(sentence)) = (had_error, &made.error) {
-                    odd.push((index, sentence.clone()));
-                }
+            let pairs = pages.iter().zip(told).enumerate();
+            let all = pairs.map(|(index, (page, told))| {
+                let Some(told) = told else { return Made { entry: Some(page.get().page.entry), ..Made::default() } };
+                let (made, sentence) = told.made(crawl, page.get());
+                odd.extend(sentence.map(|sentence| (index, sentence)));
                 made
             });
             crawl.answer(all.collect());
@@ -155,9 +155,9 @@ impl PyCrawl {
     ///
     /// Raises:
     ///     ValueError: an address is none.
-    fn add(&self, requests: Vec<Py<PyRequest>>, page: Option<&Bound<'_, PyPage>>) -> PyResult<()> {
+    fn add(&self, py: Python<'_>, requests: Vec<Py<PyRequest>>, page: Option<&Bound<'_, PyPage>>) -> PyResult<()> {
         let crawl = self.crawl()?;
-        let made = answers::requests(crawl, page.map(|page| &page.get().page), &requests)?;
+        let made = answers::requests(py, crawl, page.map(|page| &page.get().page), &requests)?;
         crawl.answer(vec![made]);
         Ok(())
     }

@@ -22,13 +22,34 @@ use crate::kept::Kept;
 ///     ValueError: the data can't be written as JSON, or the method is none.
 #[pyclass(frozen, module = "threefold.crawl", name = "Request")]
 pub(crate) struct PyRequest {
-    pub(super) url: String,
+    /// UTF-8 can encode it.
+    url: Py<PyString>,
     /// None for a plain GET.
-    pub(super) parts: Option<RequestParts>,
+    parts: Option<Box<RequestParts>>,
 }
 
-fn text(object: &Bound<'_, PyAny>) -> PyResult<String> {
-    object.cast::<PyString>()?.extract()
+/// A request as the engine reads it, without the interpreter.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) url: &'a str,
+    pub(super) parts: Option<&'a RequestParts>,
+}
+
+impl PyRequest {
+    pub(super) fn asked<'a>(&'a self, py: Python<'a>) -> Asked<'a> {
+        Asked { url: self.text(py), parts: self.parts.as_deref() }
+    }
+
+    fn text<'a>(&'a self, py: Python<'a>) -> &'a str {
+        self.url.bind(py).to_str().unwrap_or_default()
+    }
+}
+
+/// The string itself, or a plain copy of what is a string and more.
+fn plain(url: &Bound<'_, PyAny>) -> Option<Py<PyString>> {
+    let url = url.cast::<PyString>().ok()?;
+    let text = url.to_str().ok()?;
+    Some(if url.is_exact_instance_of::<PyString>() { url.clone() } else { PyString::new(url.py(), text) }.unbind())
 }
 
 fn headers(given: Option<&Bound<'_, PyMapping>>) -> PyResult<Vec<(String, String)>> {
@@ -70,22 +91,25 @@ impl PyRequest {
         body: Option<&Bound<'_, PyAny>>,
         data: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let Ok(url) = text(url) else {
+        let Some(url) = plain(url) else {
             let class = url.get_type().fully_qualified_name()?;
             return Err(PyTypeError::new_err(format!("url must be a string that UTF-8 can encode, not '{class}'")));
         };
+        if method.is_none() && headers.is_none() && body.is_none() && data.is_none() {
+            return Ok(Self { url, parts: None });
+        }
         let method = method.map(str::to_ascii_uppercase).filter(|method| method != "GET").unwrap_or_default();
         if !method.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-') {
             return Err(PyValueError::new_err(format!("{method:?} is no method of HTTP")));
         }
         let parts = RequestParts { method, headers: self::headers(headers)?, body: bytes(body)?, data: dumped(data)? };
-        Ok(Self { url, parts: (parts != RequestParts::default()).then_some(parts) })
+        Ok(Self { url, parts: (parts != RequestParts::default()).then(|| Box::new(parts)) })
     }
 
     /// The address.
     #[getter]
-    fn url(&self) -> &str {
-        &self.url
+    fn url<'py>(&self, py: Python<'py>) -> &Bound<'py, PyString> {
+        self.url.bind(py)
     }
 
     /// The method.
@@ -122,11 +146,11 @@ impl PyRequest {
         this: &Bound<'py, Self>,
     ) -> PyResult<(
         Bound<'py, pyo3::types::PyType>,
-        (String, String, Bound<'py, PyDict>, Bound<'py, PyBytes>, Option<Bound<'py, PyAny>>),
+        (Bound<'py, PyString>, String, Bound<'py, PyDict>, Bound<'py, PyBytes>, Option<Bound<'py, PyAny>>),
     )> {
         let (py, request) = (this.py(), this.get());
         let arguments = (
-            request.url.clone(),
+            request.url.bind(py).clone(),
             request.method().to_owned(),
             request.headers(py)?,
             request.body(py),
@@ -135,7 +159,7 @@ impl PyRequest {
         Ok((this.get_type(), arguments))
     }
 
-    fn __repr__(&self) -> String {
-        format!("<Request {} {}>", self.method(), self.url)
+    fn __repr__(&self, py: Python<'_>) -> String {
+        format!("<Request {} {}>", self.method(), self.text(py))
     }
 }

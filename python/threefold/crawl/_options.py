@@ -18,7 +18,7 @@ POSTGRES = ("postgres://", "postgresql://")
 PER_HOST = 8
 
 # What may be waiting for a program before fetching waits for it, in bytes.
-BUFFER_BYTES = 32 << 20
+BUFFER_BYTES = 16 << 20
 
 
 class Options(TypedDict, total=False):

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from threefold._threefold import CrawlEngine, Page
-from threefold.asyncio import EventLoop
+from threefold._threefold import CrawlEngine, Page, Request
 from threefold.crawl import _watch
 from threefold.crawl._outcomes import Ledger, Maker, Outcome, Pace
 
@@ -73,6 +72,9 @@ class Tasks:
 
     def _run(self) -> None:
         try:
+            # Here, so that the first pages are fetched in the meantime.
+            from threefold.asyncio import EventLoop
+
             with asyncio.Runner(loop_factory=EventLoop) as runner:
                 self._loop = runner.get_loop()
                 runner.run(self._main())
@@ -84,6 +86,7 @@ class Tasks:
 
     async def _main(self) -> None:
         self._all = asyncio.current_task()
+        self._turn = asyncio.Lock()
         async with asyncio.TaskGroup() as group:
             for _number in range(self._limit):
                 group.create_task(self._work())
@@ -93,31 +96,48 @@ class Tasks:
         self._slots.append(slot)
         takes_generator = inspect.isasyncgenfunction(inspect.unwrap(self._parse))
         pace = Pace(TAKEN)
-        while (pages := await self._engine.take_async(pace.count)) is not None:
-            begun = time.monotonic()
-            outcomes: list[Outcome | None] = []
-            for page in pages:
-                maker = Maker()
-                try:
-                    await self._one(page, slot, maker, takes_generator)
-                except Exception as error:  # noqa: BLE001 - a page's error is the page's
-                    self._ledger.note(page, error)
-                    outcomes.append(maker.outcome(error))
-                else:
-                    outcomes.append(maker.outcome())
-            slot.end()
-            self._ledger.answer(pages, outcomes)
-            pace.learn(time.monotonic() - begun, len(pages))
-            # Where pages come faster than they are parsed, no wait above lets the others run.
+        while await self._some(slot, pace, takes_generator):
+            # Where pages come faster than they are parsed, no wait in there lets the others run.
             await asyncio.sleep(0)
+
+    async def _some(self, slot: _watch.Slot, pace: Pace, takes_generator: bool) -> bool:
+        """Parse a few pages; False when there are no more. A call of its own, so that a task that waits holds none."""
+        pages = await self._take(pace.count)
+        if pages is None:
+            return False
+        begun = time.monotonic()
+        outcomes: list[Outcome | None] = []
+        for page in pages:
+            maker = Maker()
+            try:
+                await self._one(page, slot, maker, takes_generator)
+            except Exception as error:  # noqa: BLE001 - a page's error is the page's
+                self._ledger.note(page, error)
+                outcomes.append(maker.outcome(error))
+            else:
+                outcomes.append(maker.outcome())
+        slot.end()
+        self._ledger.answer(pages, outcomes)
+        pace.learn(time.monotonic() - begun, len(pages))
+        return True
+
+    async def _take(self, count: int) -> list[Page] | None:
+        # One task waits at a time: a ring for pages would wake them all, and all but one for nothing.
+        async with self._turn:
+            return await self._engine.take_async(count)
 
     async def _one(self, page: Page, slot: _watch.Slot, maker: Maker, takes_generator: bool) -> None:
         running = self._parse(page)
         slot.frame = lambda: _frame_of(running)
         slot.begin(page)
         if takes_generator:
+            requests = maker.requests
             async for made in running:
-                maker.add(made)
+                # Nearly all that is made in a large crawl, many to a page.
+                if type(made) is Request:
+                    requests.append(made)
+                else:
+                    maker.add(made)
         else:
             result = await running
             if result is not None:

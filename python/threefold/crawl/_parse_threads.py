@@ -77,18 +77,23 @@ class Threads:
         slot.thread = threading.get_ident()
         pace = Pace(TAKEN)
         try:
-            while (pages := self._next(pace)) is not None:
-                begun = time.monotonic()
-                outcomes = self._many(pages, slot) if self._takes_many else self._each(pages, slot)
-                slot.end()
-                self._ledger.answer(pages, outcomes)
-                pace.learn(time.monotonic() - begun, len(pages))
+            while self._some(slot, pace):
+                pass
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that joins
             self._crash = error
             self._engine.abort()
 
-    def _next(self, pace: Pace) -> list[Page] | None:
-        return self._engine.take(self._taken if self._takes_many else pace.count)
+    def _some(self, slot: _watch.Slot, pace: Pace) -> bool:
+        """Parse a few pages; False when there are no more. A call of its own, so that a thread that waits holds none."""
+        pages = self._engine.take(self._taken if self._takes_many else pace.count)
+        if pages is None:
+            return False
+        begun = time.monotonic()
+        outcomes = self._many(pages, slot) if self._takes_many else self._each(pages, slot)
+        slot.end()
+        self._ledger.answer(pages, outcomes)
+        pace.learn(time.monotonic() - begun, len(pages))
+        return True
 
     def _each(self, pages: list[Page], slot: _watch.Slot) -> list[Outcome | None]:
         return sweep(pages, self._parse, self._ledger.note, slot.begin)

@@ -66,7 +66,7 @@ impl Crawl {
         self.shared.progress()
     }
 
-    /// The entry of a request that a program asks for, for [`Made::requests`].
+    /// The entry of a request that a program asks for, for [`Made::requests`]; none where the crawl knows it already.
     ///
     /// # Errors
     /// The reason, counted, where the request is not the crawl's.
@@ -74,9 +74,9 @@ impl Crawl {
         &self,
         url: &str,
         depth: u32,
-        parent: Option<Arc<str>>,
-        request: Option<RequestParts>,
-    ) -> Result<NewEntry, Refusal> {
+        parent: Option<&Arc<str>>,
+        request: Option<&RequestParts>,
+    ) -> Result<Option<NewEntry>, Refusal> {
         let entry = self.shared.plan.requested(url, depth, parent, request);
         if let Err(refusal) = &entry {
             self.shared.desk().tally.refusals.count(*refusal);

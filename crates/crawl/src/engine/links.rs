@@ -35,7 +35,7 @@ impl Plan {
             } else if self.admits(target, depth + 1, refusals) {
                 let parent = parent.get_or_insert_with(|| Arc::from(url));
                 entries.push(NewEntry {
-                    url: target.url.to_string(),
+                    url: String::from(&*target.url),
                     fingerprint: target.fingerprint,
                     depth: depth + 1,
                     parent: Some(Arc::clone(parent)),
@@ -57,7 +57,7 @@ impl Plan {
                 return;
             };
             if self.admits(&target, depth, refusals) {
-                let (url, fingerprint) = (target.url.to_string(), target.fingerprint);
+                let (url, fingerprint) = (String::from(&*target.url), target.fingerprint);
                 entries.push(NewEntry {
                     url,
                     fingerprint,
@@ -92,7 +92,7 @@ impl Plan {
         }
         self.known.enter_recorded(fingerprint);
         Some(NewEntry {
-            url: target.url.to_string(),
+            url: String::from(&*target.url),
             fingerprint,
             depth: source.depth,
             parent: source.parent.clone(),

@@ -4,14 +4,14 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::engine::CrawlOptions;
-use crate::engine::known::Known;
+use crate::engine::known::{Knowledge, Known};
 use crate::entry::{EntryKind, NewEntry, RequestParts};
 use crate::extract::Fields;
 use crate::frontier::KnownFilter;
 use crate::politeness::RetryPolicy;
 use crate::refusal::Refusal;
 use crate::sink::OutputFormat;
-use crate::url::{Addresses, Fingerprints, Target, Url, check_shape};
+use crate::url::{Addresses, Fingerprints, Parts, Target, Url, check_shape};
 
 /// What is done with the pages, and what they are judged by.
 #[allow(clippy::struct_excessive_bools, reason = "each is a decision of its own")]
@@ -51,7 +51,7 @@ impl Plan {
     /// True where a seed's host may be on a private address, so that this address of the same host may, too.
     pub(crate) fn is_private_seed(&self, url: &str) -> bool {
         !self.private_hosts.is_empty()
-            && Url::parse(url).is_ok_and(|url| url.host_str().is_some_and(|host| self.private_hosts.contains(host)))
+            && Parts::of(url).is_some_and(|parts| self.private_hosts.contains(parts.host_name()))
     }
 
     /// True where items are made without a program.
@@ -64,26 +64,36 @@ impl Plan {
         self.is_delivered || self.fields.is_some() || self.output.is_some()
     }
 
-    /// The entry of a request that a program asks for; what a link may not do it may not do, either, except that traps and
-    /// `nofollow` do not hold for it.
+    /// The entry of a request that a program asks for; none where it is known already. What a link may not do it may not do,
+    /// either, except that traps and `nofollow` do not hold for it.
     pub(crate) fn requested(
         &self,
         url: &str,
         depth: u32,
-        parent: Option<Arc<str>>,
-        request: Option<RequestParts>,
-    ) -> Result<NewEntry, Refusal> {
+        parent: Option<&Arc<str>>,
+        request: Option<&RequestParts>,
+    ) -> Result<Option<NewEntry>, Refusal> {
         let target = self.addresses.target(url).ok_or(Refusal::NotFetchable)?;
+        let fingerprint = match request.map(|parts| (parts, Url::parse(&target.url))) {
+            Some((parts, Ok(url))) => self.fingerprints.of_request(&url, parts),
+            _ => target.fingerprint,
+        };
+        // Before all else: of the links that a program asks for again, most are known.
+        if self.known.look(fingerprint) == Knowledge::Recorded {
+            return Ok(None);
+        }
         self.verdict(&target)?;
         if depth > self.options.depth {
             return Err(Refusal::TooDeep);
         }
-        let fingerprint = match (&request, Url::parse(&target.url)) {
-            (Some(parts), Ok(url)) => self.fingerprints.of_request(&url, parts),
-            _ => target.fingerprint,
-        };
-        let url = target.url.to_string();
-        Ok(NewEntry { url, fingerprint, depth, parent, kind: EntryKind::Page, request: request.map(Box::new) })
+        Ok(Some(NewEntry {
+            url: String::from(&*target.url),
+            fingerprint,
+            depth,
+            parent: parent.cloned(),
+            kind: EntryKind::Page,
+            request: request.cloned().map(Box::new),
+        }))
     }
 
     /// The sitemaps that an origin's robots.txt names, or the one where they are by custom.

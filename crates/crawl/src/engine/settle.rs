@@ -229,7 +229,7 @@ impl Plan {
 /// The links that a page is delivered with: those of it that are addresses to go to.
 pub(crate) fn page_links(extracted: &Extracted) -> Vec<String> {
     let is_page = |link: &&Link| link.kind.is_navigation() && link.target.verdict != Err(Refusal::NotFetchable);
-    extracted.links.iter().filter(is_page).map(|link| link.target.url.to_string()).collect()
+    extracted.links.iter().filter(is_page).map(|link| String::from(&*link.target.url)).collect()
 }
 
 fn retried(job: &PageJob, time: SystemTime, reason: String) -> Next {

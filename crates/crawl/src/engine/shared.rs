@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::{Notify, watch};
 
 use crate::engine::desk::{Desk, Given};
+use crate::engine::known::Knowledge;
 use crate::engine::plan::Plan;
 use crate::engine::report::{Ending, Progress, Report};
 use crate::engine::standing::Standing;
@@ -80,10 +81,14 @@ impl Shared {
     /// Takes what a program made of delivered pages.
     pub(crate) fn answer(&self, made: Vec<Made>) {
         let mut desk = self.desk();
-        for Made { entry, items, requests, error } in made {
-            for request in &requests {
-                self.plan.known.enter_recorded(request.fingerprint);
-            }
+        let known = &self.plan.known;
+        for Made { entry, items, mut requests, error } in made {
+            // What is known by now is on its way to the frontier before these: the desk is held.
+            requests.retain(|request| {
+                let is_new = known.look(request.fingerprint) != Knowledge::Recorded;
+                known.enter_recorded(request.fingerprint);
+                is_new
+            });
             let Some((entry, state)) = entry.and_then(|entry| Some((entry, desk.open.remove(&entry)?))) else {
                 desk.additions.extend(requests);
                 continue;

@@ -17,6 +17,7 @@ pub(crate) use addresses::Hashed;
 pub use addresses::{Addresses, Base, Target};
 pub use canonical::canonical;
 pub use fingerprint::{Fingerprint, Fingerprints};
+pub(crate) use parts::Parts;
 pub use parts::host_key;
 pub use private::{is_private, is_private_host};
 pub use scope::{Scope, ScopeError};

@@ -153,7 +153,7 @@ fn a_program_answers_pages_with_items_and_requests() {
     let sink = Arc::new(Answering::new(move |crawl, page| {
         let items = vec![Item { json: format!("{{\"url\":\"{}\"}}", page.url) }];
         let requests = if page.depth == 0 {
-            vec![crawl.new_entry(&more, page.depth + 1, Some(Arc::clone(&page.url)), None).unwrap()]
+            crawl.new_entry(&more, page.depth + 1, Some(&page.url), None).unwrap().into_iter().collect()
         } else {
             Vec::new()
         };
@@ -165,6 +165,28 @@ fn a_program_answers_pages_with_items_and_requests() {
     assert_eq!((report.ending, report.progress.pages, report.progress.items), (Ending::Finished, 2, 2));
     assert_eq!(report.progress.counts.done, 2);
     assert_eq!(site.path_set(), ["/", "/asked-for"]);
+}
+
+#[test]
+fn what_a_program_asks_for_again_is_no_entry_any_more() {
+    let site = Site::start(|_| Reply::html(""));
+    let addresses = [site.url("/"), site.url("/a")];
+    let new_counts = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let counted = Arc::clone(&new_counts);
+    let sink = Arc::new(Answering::new(move |crawl, page| {
+        let entries = addresses.iter().chain(&addresses);
+        let requests: Vec<_> =
+            entries.filter_map(|url| crawl.new_entry(url, 1, Some(&page.url), None).unwrap()).collect();
+        counted.lock().unwrap().push(requests.len());
+        Some(Made { entry: Some(page.entry), requests, ..Made::default() })
+    }));
+    let crawl = Arc::new(Crawl::start(options(site.url("/")), Some(Arc::clone(&sink) as Arc<dyn Sink>)).unwrap());
+    sink.begin(&crawl);
+    let report = crawl.wait(Some(LIMIT)).unwrap();
+    assert_eq!((report.ending, report.progress.pages), (Ending::Finished, 2));
+    // Twice the one that was new, whose repetition the answer drops; then nothing.
+    assert_eq!(*new_counts.lock().unwrap(), [2, 0]);
+    assert_eq!(site.path_set(), ["/", "/a"]);
 }
 
 #[test]
