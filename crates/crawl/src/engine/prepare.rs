@@ -14,7 +14,7 @@ use crate::engine::shared::Shared;
 use crate::engine::{CrawlError, CrawlOptions};
 use crate::entry::{EntryKind, NewEntry};
 use crate::extract::Fields;
-use crate::fetch::{Client, ClientOptions, Jar};
+use crate::fetch::{Budget, Client, ClientOptions, Jar};
 use crate::frontier::{self, AnyFrontier, FrontierSettings, Identity};
 use crate::politeness::{Politeness, PolitenessOptions, RetryPolicy};
 use crate::robots::{RobotsCache, RobotsOptions, product_token};
@@ -25,6 +25,8 @@ use crate::url::{Addresses, Fingerprints, Scope, TrapLimits, Traps, Url, host_ke
 const ADDRESS_COUNT: usize = 1 << 16;
 /// 2 MiB of knowledge about addresses.
 const KNOWN_LINES_LOG2: u32 = 15;
+/// What bodies that are on their way may take together.
+const BODIES_BYTES: u64 = 64 << 20;
 /// For looking up whether a seed is on a private address.
 const LOOK_UP_TIME: Duration = Duration::from_secs(5);
 
@@ -135,8 +137,13 @@ pub(crate) fn clients(options: &CrawlOptions, urls: &[Url], count: usize) -> Res
             jar.add(url, cookie).map_err(CrawlError::Options)?;
         }
     }
+    let budget = Arc::new(Budget::new(BODIES_BYTES, options.body_bytes));
     let client = |_| {
-        let client_options = ClientOptions { jar: Some(Arc::clone(&jar)), ..ClientOptions::from(options) };
+        let client_options = ClientOptions {
+            jar: Some(Arc::clone(&jar)),
+            budget: Some(Arc::clone(&budget)),
+            ..ClientOptions::from(options)
+        };
         Client::new(client_options).map_err(|error| CrawlError::Options(error.to_string()))
     };
     (0..count).map(client).collect()

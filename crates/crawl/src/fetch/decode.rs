@@ -88,6 +88,11 @@ impl Decoder {
         std::mem::take(&mut self.output.lock().unwrap_or_else(PoisonError::into_inner).bytes)
     }
 
+    /// How much came out and was not taken.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner).bytes.len() as u64
+    }
+
     fn judge(&self, result: io::Result<()>) -> Result<(), DecodeError> {
         let Err(error) = result else { return Ok(()) };
         let known = self.output.lock().unwrap_or_else(PoisonError::into_inner).error.clone();

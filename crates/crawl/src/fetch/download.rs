@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::answer::{Answer, Headers};
+use super::budget::Share;
 use super::client::{Shared, too_late};
 use super::connection::{Http1, describe, watched};
 use super::decode::{Bounds, DecodeError, Decoder};
@@ -130,10 +131,7 @@ impl Download {
     /// # Errors
     /// The rest does not come, or is not what it should be.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, FetchError> {
-        let (bytes, moved) = match &self.carrier {
-            Some(carrier) => (carrier.bytes(), carrier.moved_bytes()),
-            None => (self.wire_bytes, self.wire_bytes),
-        };
+        let (bytes, moved) = self.progress();
         self.watch.restart(bytes, moved);
         loop {
             let Some(piece) = self.piece().await? else {
@@ -160,7 +158,17 @@ impl Download {
                 format!("its body of {length} bytes is larger than the limit of {}", self.limit),
             ));
         }
+        let mut share = self.shared.options.budget.clone().map(Share::new);
         while failed.is_none() {
+            if let Some(share) = &mut share {
+                let held = self.decoder.as_ref().map_or(self.given_bytes, Decoder::held_bytes);
+                if share.is_short(held) {
+                    let asked = Instant::now();
+                    share.cover(held).await;
+                    let (bytes, moved) = self.progress();
+                    self.watch.leave_out(asked.elapsed(), bytes, moved);
+                }
+            }
             match self.piece().await {
                 Ok(Some(piece)) if self.decoder.is_none() => body.add(piece, self.length, self.limit),
                 Ok(Some(_decompressed_later)) => {}
@@ -187,6 +195,14 @@ impl Download {
                 error.received = Some(Box::new(answer));
                 Err(error)
             }
+        }
+    }
+
+    /// How many bytes have come, and have gone either way, over what carries the body.
+    fn progress(&self) -> (u64, u64) {
+        match &self.carrier {
+            Some(carrier) => (carrier.bytes(), carrier.moved_bytes()),
+            None => (self.wire_bytes, self.wire_bytes),
         }
     }
 

@@ -5,6 +5,7 @@
 //! (body, `decode`, limits) and, when the body is at its end, back into the `pool`.
 
 mod answer;
+mod budget;
 mod client;
 mod connection;
 mod cookies;
@@ -23,6 +24,7 @@ mod watch;
 mod wire;
 
 pub use answer::{Answer, Headers};
+pub use budget::Budget;
 pub use client::Client;
 pub use cookies::Jar;
 pub use download::Download;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::cookies::Jar;
 use crate::engine::CrawlOptions;
 
@@ -46,6 +47,8 @@ pub struct ClientOptions {
     pub idle_count: usize,
     /// Cookies that are sent and kept; none to leave them alone.
     pub jar: Option<Arc<Jar>>,
+    /// What the bodies of all requests may take together while they come; none for any.
+    pub budget: Option<Arc<Budget>>,
 }
 
 impl Default for ClientOptions {
@@ -78,6 +81,7 @@ impl From<&CrawlOptions> for ClientOptions {
             idle_timeout: Duration::from_secs(30),
             idle_count: 1024,
             jar: None,
+            budget: None,
         }
     }
 }

@@ -54,6 +54,13 @@ impl Watch {
         }
     }
 
+    /// Leaves out a time in which nothing was read because memory was wanting.
+    pub(super) fn leave_out(&mut self, time: Duration, bytes: u64, moved: u64) {
+        self.pace.started += time;
+        self.timer = None;
+        self.restart(bytes, moved);
+    }
+
     /// Looks at the clock if it is time to; `bytes` have come and `moved` have gone either way in all, `has_begun` once the first byte of the answer is there.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, bytes: u64, moved: u64, has_begun: bool) -> Poll<Expired> {
         if self.pace.read.is_some() && moved != self.last.1 {
@@ -121,6 +128,15 @@ mod tests {
             window: 10 * SECOND,
         };
         Watch::new(pace, now, 0, 0)
+    }
+
+    #[test]
+    fn a_time_that_is_left_out_is_not_the_servers() {
+        let now = Instant::now();
+        let mut watch = watch(now);
+        watch.leave_out(30 * SECOND, 5000, 5000);
+        assert_eq!(watch.pace.started, now + 30 * SECOND);
+        assert_eq!(watch.judge(now, 5000, true), None);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use threefold_crawl::fetch::{Jar, Request, RequestBody};
+use threefold_crawl::fetch::{Budget, Jar, Request, RequestBody};
 
 use super::server::{Reply, client, client_with, get, ok, serve, with};
 
@@ -164,4 +164,22 @@ async fn what_can_not_be_sent_is_refused_before_it_is_sent() {
     let ftp = get(url::Url::parse("ftp://a.test/").unwrap());
     assert_eq!(client.fetch(ftp).await.unwrap_err().kind(), "request");
     assert!(server.requests().is_empty());
+}
+
+#[tokio::test]
+async fn bodies_that_share_a_small_budget_all_come_whole() {
+    let body = b"0123456789".repeat(150_000);
+    let sent = ok(&body);
+    let server = serve(move |_, _| Reply::Keep(sent.clone())).await;
+    // One body beside the free parts: all others wait in the middle.
+    let client = client_with(|options| options.budget = Some(Arc::new(Budget::new(2 << 20, 2 << 20))));
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..12 {
+        let (client, request) = (client.clone(), server.get(&format!("/{number}")));
+        tasks.spawn(async move { client.fetch(request).await.unwrap() });
+    }
+    while let Some(answer) = tasks.join_next().await {
+        assert!(answer.unwrap().body == body);
+    }
+    assert_eq!(server.connection_count(), 12);
 }
