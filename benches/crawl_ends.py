@@ -40,14 +40,6 @@ def selectolax_links(body: bytes, url: str) -> list[str]:
     return [urldefrag(urljoin(url, anchor.attributes["href"] or "")).url for anchor in anchors]
 
 
-def soup_links(body: bytes, url: str) -> list[str]:
-    """Return a page's links, by Beautiful Soup and Python's own parser."""
-    from bs4 import BeautifulSoup
-
-    anchors = BeautifulSoup(body, "html.parser").find_all("a", href=True)
-    return [urldefrag(urljoin(url, anchor["href"])).url for anchor in anchors]
-
-
 def robots(start: str) -> RobotFileParser:
     """Return the site's rules, by the standard library."""
     rules = RobotFileParser(urljoin(start, "/robots.txt"))
@@ -188,7 +180,7 @@ def scrapy(start: str) -> int:
     from scrapy.crawler import CrawlerProcess
     from scrapy.linkextractors import LinkExtractor
 
-    extractor = LinkExtractor(allow_domains=["127.0.0.1"])
+    extractor = LinkExtractor()
     visited = set()
 
     class Site(Spider):
@@ -198,7 +190,7 @@ def scrapy(start: str) -> int:
         def parse(self, response: Any) -> Any:
             visited.add(response.url)
             if "html" in response.headers.get("Content-Type", b"").decode():
-                for link in extractor.extract_links(response):
+                for link in filter(lambda link: on_site(link.url, start), extractor.extract_links(response)):
                     yield Request(link.url)
 
     settings = {

@@ -22,7 +22,6 @@ OURS = {
     "threefold, async callback": "threefold.crawl+callback",
 }
 PEERS = {
-    "requests + threads + Beautiful Soup": "requests+soup",
     "requests + threads + lxml": "requests+lxml",
     "aiohttp + selectolax": "aiohttp+selectolax",
     "primp + lxml": "primp",
@@ -41,7 +40,6 @@ def in_sqlite(start: str) -> int:
 
 
 CRAWLERS: dict[str, Crawler] = {
-    "requests+soup": crawl_ends.requests_and_threads(crawl_ends.soup_links),
     "requests+lxml": crawl_ends.requests_and_threads(crawl_ends.lxml_links),
     "aiohttp+selectolax": crawl_ends.aiohttp_and_tasks(crawl_ends.selectolax_links),
     "primp": crawl_ends.primp_and_threads,
@@ -52,6 +50,20 @@ CRAWLERS: dict[str, Crawler] = {
     "threefold.crawl": crawl_ends.threefold,
     "threefold.crawl+sqlite": in_sqlite,
     "threefold.crawl+callback": crawl_ends.threefold_with_callback,
+}
+
+
+MODULES = {
+    "requests+lxml": "requests lxml.etree",
+    "aiohttp+selectolax": "aiohttp selectolax.lexbor",
+    "primp": "primp lxml.etree",
+    "pyreqwest": "pyreqwest.client lxml.etree",
+    "scrapy": "scrapy scrapy.crawler scrapy.linkextractors",
+    "netweir": "netweir",
+    "netweir+callback": "netweir",
+    "threefold.crawl": "threefold.crawl",
+    "threefold.crawl+sqlite": "threefold.crawl",
+    "threefold.crawl+callback": "threefold.crawl",
 }
 
 
@@ -87,7 +99,8 @@ def measured(peer: str, root: Path, start: str, pages: int) -> Figures:
     """
     if peer == "wrk":
         return wrk(root)
-    for module in re.split(r"[+.]", peer)[:1]:
+    # Not part of the crawl: a program that crawls has imported what it crawls with.
+    for module in MODULES[peer].split():
         load(module)
     crawler = CRAWLERS[peer]
     with crawl_site.served(root) as url:
