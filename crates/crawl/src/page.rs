@@ -52,3 +52,27 @@ pub struct Page {
     /// Why there is no answer.
     pub error: Option<PageError>,
 }
+
+impl Page {
+    /// A page of which nothing is known yet but its addresses.
+    pub(crate) fn without_answer(entry: EntryId, url: Arc<str>, final_url: Arc<str>) -> Self {
+        Self {
+            entry,
+            url,
+            final_url,
+            status: 0,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            links: Vec::new(),
+            title: None,
+            charset: None,
+            fields: None,
+            depth: 0,
+            parent: None,
+            elapsed: Duration::ZERO,
+            wire_bytes: 0,
+            request: None,
+            error: None,
+        }
+    }
+}

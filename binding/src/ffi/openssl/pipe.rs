@@ -165,16 +165,16 @@ unsafe fn pipe_of<'a>(functions: &Functions, bio: *mut Bio) -> Option<&'a Pipe> 
     unsafe { (functions.bio_data)(bio).cast::<Pipe>().as_ref() }
 }
 
+/// What the last call left to say why it is to be repeated.
+const BIO_FLAGS_OF_RETRIES: c_int = BIO_FLAGS_READ | BIO_FLAGS_WRITE | BIO_FLAGS_IO_SPECIAL | BIO_FLAGS_SHOULD_RETRY;
+
 /// OpenSSL wants ciphertext.
 unsafe extern "C" fn read(bio: *mut Bio, start: *mut c_char, len: c_int) -> c_int {
     let (Some(library), Ok(len)) = (Library::known(), usize::try_from(len)) else { return -1 };
     let functions = &library.functions;
     // SAFETY: OpenSSL calls this with a BIO of ours and a buffer of that length, which is its own.
     unsafe {
-        (functions.clear_bio_flags)(
-            bio,
-            BIO_FLAGS_READ | BIO_FLAGS_WRITE | BIO_FLAGS_IO_SPECIAL | BIO_FLAGS_SHOULD_RETRY,
-        );
+        (functions.clear_bio_flags)(bio, BIO_FLAGS_OF_RETRIES);
         let Some(pipe) = pipe_of(functions, bio) else { return -1 };
         if start.is_null() || len == 0 {
             return 0;
@@ -195,10 +195,7 @@ unsafe extern "C" fn write(bio: *mut Bio, start: *const c_char, given: c_int) ->
     let functions = &library.functions;
     // SAFETY: OpenSSL calls this with a BIO of ours and bytes of that length.
     unsafe {
-        (functions.clear_bio_flags)(
-            bio,
-            BIO_FLAGS_READ | BIO_FLAGS_WRITE | BIO_FLAGS_IO_SPECIAL | BIO_FLAGS_SHOULD_RETRY,
-        );
+        (functions.clear_bio_flags)(bio, BIO_FLAGS_OF_RETRIES);
         let Some(pipe) = pipe_of(functions, bio) else { return -1 };
         if start.is_null() || len == 0 {
             return 0;

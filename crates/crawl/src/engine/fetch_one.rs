@@ -1,7 +1,6 @@
 //! One request outside a crawl, with its redirects, as a page.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -105,24 +104,7 @@ async fn followed(
 
 fn empty(url: &Url) -> Page {
     let address: Arc<str> = Arc::from(url.as_str());
-    Page {
-        entry: EntryId(0),
-        url: Arc::clone(&address),
-        final_url: address,
-        status: 0,
-        headers: Vec::new(),
-        body: Bytes::new(),
-        links: Vec::new(),
-        title: None,
-        charset: None,
-        fields: None,
-        depth: 0,
-        parent: None,
-        elapsed: Duration::ZERO,
-        wire_bytes: 0,
-        request: None,
-        error: None,
-    }
+    Page::without_answer(EntryId(0), Arc::clone(&address), address)
 }
 
 fn fill(page: &mut Page, url: &Url, answer: Answer) {

@@ -2,9 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
-
-use bytes::Bytes;
+use std::time::SystemTime;
 
 use crate::engine::job::PageJob;
 use crate::engine::plan::Plan;
@@ -245,22 +243,10 @@ fn empty_page(job: PageJob) -> Page {
         (Arc::clone(&url), url)
     };
     Page {
-        entry: entry.id,
-        url,
-        final_url,
-        status: 0,
-        headers: Vec::new(),
-        body: Bytes::new(),
-        links: Vec::new(),
-        title: None,
-        charset: None,
-        fields: None,
         depth: entry.depth,
         parent: entry.parent,
-        elapsed: Duration::ZERO,
-        wire_bytes: 0,
         request: entry.request,
-        error: None,
+        ..Page::without_answer(entry.id, url, final_url)
     }
 }
 
