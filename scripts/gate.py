@@ -1,4 +1,4 @@
-"""Runs the steps of the gate one after another, says how long each took, and stops at the first that fails."""
+"""Runs the steps of the gate one after another, says how long each took, and stops at the first that fails unless told not to."""
 
 import argparse
 import os
@@ -87,14 +87,16 @@ def counts(step: Step) -> Counts | None:
     return total
 
 
-def carry_out(planned: list[Step]) -> int:
+def carry_out(planned: list[Step], *, keep_going: bool) -> int:
     """Run steps in order and return the exit code.
 
     Args:
         planned: the steps.
+        keep_going: run what comes after a step that failed, too.
     """
     steps.REPORTS.mkdir(parents=True, exist_ok=True)
     results: list[str] = []
+    failed: list[str] = []
     total: Counts | None = None
     for number, step in enumerate(planned, 1):
         if step.skipped:
@@ -110,18 +112,25 @@ def carry_out(planned: list[Step]) -> int:
         except StepError as reason:
             print(f"\nFAILED: {step.title}: {reason}, after {time.monotonic() - start:.1f} s", flush=True)
             print(f"the command: {shlex.join(step.command)}", flush=True)
-            return 1
+            failed.append(f"{step.title}: {reason}")
+            if not keep_going:
+                return 1
+            continue
         found = counts(step)
         results.append(f"{step.title:30} {time.monotonic() - start:7.1f} s  {found or ''}".rstrip())
         print(results[-1], flush=True)
         if found:
             total = found if total is None else total + found
-    print("\nall steps passed:")
+    print("\npassed:" if failed else "\nall steps passed:")
     for result in results:
         print(f"  {result}")
     if total:
         print(total, flush=True)
-    return 0
+    if failed:
+        print("\nfailed:")
+        for line in failed:
+            print(f"  {line}", flush=True)
+    return bool(failed)
 
 
 def main() -> int:
@@ -130,6 +139,7 @@ def main() -> int:
     parser.add_argument("group", nargs="*", help=f"groups of steps (default: all): {', '.join(steps.GROUPS)}")
     parser.add_argument("--this-python", action="store_true", help="use only the Python that runs this")
     parser.add_argument("--quick", action="store_true", help="build the engine without the whole-program link")
+    parser.add_argument("--keep-going", action="store_true", help="run the steps after one that failed, too")
     parser.add_argument("--pytest", type=shlex.split, default=[], metavar="ARGUMENTS", help="what pytest runs instead")
     arguments = parser.parse_args()
     unknown = set(arguments.group) - set(steps.GROUPS)
@@ -143,7 +153,7 @@ def main() -> int:
     planned = steps.steps(
         arguments.group or list(steps.GROUPS), chosen, quick=arguments.quick, arguments=arguments.pytest
     )
-    return carry_out(planned)
+    return carry_out(planned, keep_going=arguments.keep_going)
 
 
 if __name__ == "__main__":

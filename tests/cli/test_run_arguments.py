@@ -46,9 +46,9 @@ def test_words_that_python_would_refuse(words):
 
 
 WRONG = {
-    "": "threefold: a command is missing: run, status, waits",
+    "": "threefold: a command is missing: run, status, crawl, fetch, waits",
     "rnu": "threefold: there is no command 'rnu'; did you mean 'run'?",
-    "frobnicate": "threefold: there is no command 'frobnicate'; there are run, status, waits",
+    "frobnicate": "threefold: there is no command 'frobnicate'; there are run, status, crawl, fetch, waits",
     "app.py": "threefold: there is no command 'app.py'; to run that program: threefold run app.py",
     "--foo": "threefold: unrecognized arguments: --foo",
     "run": "threefold run: what to run is missing",
