@@ -43,7 +43,9 @@ impl Plan {
     /// What scope, filters, shape and the guard against private addresses say.
     pub(crate) fn verdict(&self, target: &Target) -> Result<(), Refusal> {
         match target.verdict {
-            Err(Refusal::PrivateAddress) if self.is_private_seed(&target.url) => check_shape(&target.url),
+            Err(Refusal::PrivateAddress) if self.is_private_seed(&target.url) => {
+                self.addresses.scope().admits_text(&target.url).and_then(|()| check_shape(&target.url))
+            }
             verdict => verdict,
         }
     }

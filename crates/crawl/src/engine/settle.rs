@@ -112,6 +112,10 @@ impl Plan {
             return refuse(Refusal::NotFetchable, count);
         };
         if let Err(refusal) = self.verdict(&target) {
+            if refusal == Refusal::OutOfScope && job.entry.parent.is_none() {
+                let sentence = format!("{source} leads to {}, which is outside the scope: begin there", target.url);
+                count.dead_end = Some(sentence);
+            }
             return refuse(refusal, count);
         }
         let (mut passed, mut claimed, has_cookie, is_get) = match &job.way {

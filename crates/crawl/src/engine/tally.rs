@@ -43,6 +43,8 @@ pub(crate) struct Count {
     pub(crate) error: Option<(&'static str, String)>,
     /// What was refused.
     pub(crate) refusals: Refusals,
+    /// Why a seed gave no page, where no failure says so.
+    pub(crate) dead_end: Option<String>,
     /// Items made.
     pub(crate) items: u64,
 }
@@ -56,7 +58,7 @@ pub(crate) struct Tally {
     pub(crate) statuses: BTreeMap<u16, u64>,
     pub(crate) errors: BTreeMap<&'static str, u64>,
     pub(crate) refusals: Refusals,
-    /// The first failure's sentence: what a crawl without any page says.
+    /// The sentence of the first failure, or of the first seed that led nowhere: what a crawl without any page says.
     pub(crate) first_failure: Option<String>,
 }
 
@@ -72,6 +74,9 @@ impl Tally {
         }
         if let Some((kind, message)) = count.error {
             self.fail(kind, message);
+        }
+        if let Some(message) = count.dead_end {
+            self.first_failure.get_or_insert(message);
         }
     }
 

@@ -16,11 +16,11 @@ pub struct ScopeError(String);
 
 #[derive(Debug, Clone)]
 enum Rule {
-    /// Host and port as an address has them.
+    /// Host and port as an address has them, but for a leading `www.`.
     Hosts(Vec<String>),
     /// Registrable domains; of an address or a lone name: the name itself.
     Domains(Vec<String>),
-    /// Host, port and the folder of the path.
+    /// Host and port likewise, and the folder of the path.
     Prefixes(Vec<String>),
     Pattern(Regex),
 }
@@ -34,7 +34,8 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The scope that these seeds and patterns make. `http` and `https` of one host (and folder) belong together.
+    /// The scope that these seeds and patterns make. `http` and `https` of one host (and folder) belong together, and so do
+    /// `example.org` and `www.example.org`: most sites answer at one of the two by leading to the other.
     ///
     /// # Errors
     /// A pattern is no regular expression, or a seed is no `http` or `https` address.
@@ -51,9 +52,9 @@ impl Scope {
             all
         };
         let rule = match kind {
-            ScopeKind::Host => Rule::Hosts(each(|parts| parts.host.to_owned())),
+            ScopeKind::Host => Rule::Hosts(each(|parts| without_www(parts.host).to_owned())),
             ScopeKind::Domain => Rule::Domains(each(|parts| domain_of(parts.host_name()).to_owned())),
-            ScopeKind::Prefix => Rule::Prefixes(each(|parts| format!("{}{}", parts.host, parts.folder()))),
+            ScopeKind::Prefix => Rule::Prefixes(each(|parts| format!("{}{}", without_www(parts.host), parts.folder()))),
             ScopeKind::Regex(pattern) => Rule::Pattern(compiled("--scope", pattern)?),
         };
         let all = |option: &str, patterns: &[String]| {
@@ -104,11 +105,11 @@ impl Scope {
 
     fn covers(&self, url: &str, parts: &Parts<'_>) -> bool {
         match &self.rule {
-            Rule::Hosts(hosts) => hosts.iter().any(|host| host == parts.host),
+            Rule::Hosts(hosts) => hosts.iter().any(|host| host == without_www(parts.host)),
             Rule::Domains(domains) => domains.iter().any(|domain| is_under(parts.host_name(), domain)),
             Rule::Prefixes(prefixes) => prefixes.iter().any(|prefix| {
                 prefix
-                    .strip_prefix(parts.host)
+                    .strip_prefix(without_www(parts.host))
                     .is_some_and(|folder| folder.starts_with('/') && parts.path.starts_with(folder))
             }),
             Rule::Pattern(pattern) => pattern.is_match(url),
@@ -137,6 +138,11 @@ fn compiled(option: &str, pattern: &str) -> Result<Regex, ScopeError> {
         let reason = message.lines().last().unwrap_or_default().trim().trim_start_matches("error: ").to_owned();
         ScopeError(format!("{option} {pattern:?} is not a regular expression: {reason}"))
     })
+}
+
+/// A host without the `www.` that many sites have with and without.
+fn without_www(host: &str) -> &str {
+    host.strip_prefix("www.").filter(|rest| rest.contains('.')).unwrap_or(host)
 }
 
 /// The part of a host name that its owner registered; addresses and names without one stand for themselves.
@@ -184,6 +190,12 @@ mod tests {
             &["http://b.a.example/", "http://a.example:81/", "http://example/"],
         );
         check(
+            &scope(&ScopeKind::Host, "http://example.org/"),
+            &["https://www.example.org/x"],
+            &["http://www.www.example.org/", "http://w.example.org/", "http://www.example.com/"],
+        );
+        check(&scope(&ScopeKind::Host, "http://www.com/"), &["http://www.com/"], &["http://com/"]);
+        check(
             &scope(&ScopeKind::Host, "http://127.0.0.1:8901/"),
             &["http://127.0.0.1:8901/p"],
             &["http://127.0.0.1:8902/"],
@@ -217,8 +229,8 @@ mod tests {
         let outside =
             ["http://a.example/", "http://a.example/docsx", "http://b.example/docs/x", "http://a.example:8/docs/"];
         check(
-            &scope(&ScopeKind::Prefix, "http://a.example/docs/index.html"),
-            &["https://a.example/docs/x/y", "http://a.example/docs/"],
+            &scope(&ScopeKind::Prefix, "http://www.a.example/docs/index.html"),
+            &["https://www.a.example/docs/x/y", "http://a.example/docs/"],
             &outside,
         );
     }

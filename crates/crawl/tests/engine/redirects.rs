@@ -35,6 +35,18 @@ fn a_redirect_leads_to_a_page_with_both_addresses() {
 }
 
 #[test]
+fn a_seed_that_leads_out_of_the_scope_says_where_to_begin() {
+    let other = site(|_| Reply::html("<title>Elsewhere</title>"));
+    let target = other.url("/");
+    let site = site(move |_| Reply::redirect(301, &target));
+    let report = crawl(options(site.url("/")));
+    assert_eq!((report.ending, report.progress.refusals["out_of_scope"]), (Ending::NoSeed, 1));
+    let (from, to) = (site.url("/"), other.url("/"));
+    assert_eq!(report.error.unwrap(), format!("{from} leads to {to}, which is outside the scope: begin there"));
+    assert!(other.asked().is_empty());
+}
+
+#[test]
 fn a_target_that_others_lead_to_is_visited_once() {
     for concurrency in [1, 16] {
         let site = site(|asked| match asked.path.as_str() {

@@ -94,6 +94,16 @@ fn links_out_of_the_scope_are_counted_once_each() {
 }
 
 #[test]
+fn another_port_of_a_private_seed_s_host_is_out_of_the_scope() {
+    let other = Site::start(|_| Reply::html("of somebody else"));
+    let target = other.url("/");
+    let site = Site::start(move |asked| if asked.path == "/" { Reply::links(&[&target]) } else { Reply::status(404) });
+    let report = crawl(options(site.url("/")));
+    assert_eq!((report.progress.pages, report.progress.refusals["out_of_scope"]), (1, 1));
+    assert!(other.asked().is_empty());
+}
+
+#[test]
 fn nofollow_is_heeded_and_the_address_stays_open_for_other_links() {
     let site = Site::start(|asked| match asked.path.as_str() {
         "/" => Reply::html("<a rel=nofollow href=/a>x</a><a rel=nofollow href=/b>x</a><a href=/c>x</a>"),
