@@ -12,6 +12,7 @@ SECTIONS = {
     "loops": "Event loops",
     "loop_tasks": "Tasks on event loops",
     "networks": "Echo servers on event loops",
+    "crawls": "Crawlers",
     "waiters": "Crowds of waiters",
     "process_queues": "Queues between processes",
     "process_locks": "Locks and their relatives between processes",

@@ -26,6 +26,9 @@ QUEUE, ASYNCIO_QUEUE, EXECUTOR = ("queue.Queue",), ("asyncio.Queue",), ("concurr
 BRIDGES = ("call_soon_threadsafe", "janus", "culsans")
 ALONE = "acquire + release, uncontended"
 POOL = "thread pool of 2"
+OTHER_LOOPS = ("asyncio", "uvloop", "rloop", "talyn")
+ASYNC_CRAWLERS = ("aiohttp + selectolax", "primp + lxml", "pyreqwest + lxml")
+CRAWL = "crawl, 5,000 pages of 20 KiB: rate"
 MP_QUEUE, MP_POOL = ("multiprocessing.Queue",), ("multiprocessing.Pool",)
 
 LINES = (
@@ -84,6 +87,27 @@ LINES = (
         ASYNCIO_QUEUE,
     ),
     Line(
+        "`call_soon`, against the best of asyncio, uvloop, rloop and talyn",
+        "`call_soon`，对比 asyncio、uvloop、rloop、talyn 中最快者",
+        "loops",
+        "call_soon, 200,000 at once",
+        OTHER_LOOPS,
+    ),
+    Line(
+        "TCP echo server, 1 KiB over 10 connections, against the best of them",
+        "TCP 回显服务器，10 个连接各 1 KiB，对比其中最快者",
+        "networks",
+        "TCP, Protocol, 1 KiB x 10: rate",
+        OTHER_LOOPS,
+    ),
+    Line(
+        "the same with streams",
+        "同上，用 streams",
+        "networks",
+        "TCP, streams, 1 KiB x 10: rate",
+        OTHER_LOOPS,
+    ),
+    Line(
         "`Queue` of processes, 1 producer, 1 consumer",
         "进程间 `Queue` 1 个生产者、1 个消费者",
         "process_queues",
@@ -134,6 +158,14 @@ LINES = (
         "submit each, then the results",
         ("ProcessPoolExecutor",),
         "threefold.ProcessPoolExecutor",
+    ),
+    Line("crawl of 5,000 pages, against Scrapy", "爬取 5,000 个页面，对比 Scrapy", "crawls", CRAWL, ("Scrapy",)),
+    Line(
+        "the same, against the best crawler of aiohttp, primp and pyreqwest",
+        "同上，对比用 aiohttp、primp、pyreqwest 写成的最快者",
+        "crawls",
+        CRAWL,
+        ASYNC_CRAWLERS,
     ),
 )
 
