@@ -142,14 +142,15 @@ def test_an_address_is_explained(site, tmp_path):
     )
     code, out, err = run(tmp_path, site.url, "--explain", site.at("/1.html"))
     assert (code, out.splitlines()[0]) == (0, f"yes: {site.at('/1.html')}"), err
-    code, out, _err = run(tmp_path, site.url, "--explain", site.at("/private/x"))
+    code, out, err = run(tmp_path, site.url, "--explain", site.at("/private/x"))
     assert (code, out.splitlines()[0]) == (0, f"no: {site.at('/private/x')}")
     assert "robots" in out
+    assert run(tmp_path, "--explain", site.at("/private/x")) == (code, out, err)
     assert list(tmp_path.iterdir()) == []
 
 
 WRONG = {
-    "no address": ([], "the following arguments are required: URL"),
+    "no address": ([], "where to begin is missing: a URL"),
     "an address without a scheme": (["example.org"], "'example.org' is no address to begin at"),
     "an option that is none": (["http://a/", "--dpeth", "3"], "unrecognized arguments: --dpeth"),
     "a number that is none": (["http://a/", "--depth", "x"], "argument --depth: invalid whole number value: 'x'"),

@@ -53,6 +53,7 @@ WRONG = {
     "--foo": "threefold: unrecognized arguments: --foo",
     "run": "threefold run: what to run is missing",
     "run --foo app.py": "threefold run: unrecognized arguments: --foo",
+    "crawl --scop host": "threefold crawl: unrecognized arguments: --scop; did you mean --scope?",
     "run --only": "threefold run: --only needs a value",
     "run --only threads app.py": "threefold run: argument --only: no part is called 'threads'",
     "run --only , app.py": "threefold run: argument --only: no part is named",

@@ -51,6 +51,10 @@ def main(words: list[str]) -> int:
     """
     parser = arguments.parser()
     parsed = parser.parse_intermixed_args(words)
+    if not parsed.seeds:
+        if parsed.explain is None:
+            parser.error("where to begin is missing: a URL")
+        parsed.seeds = [parsed.explain]
     try:
         return _main(parser, parsed)
     except KeyboardInterrupt:
@@ -74,7 +78,8 @@ def _main(parser: Parser, parsed: Namespace) -> int:
         parser.error(str(error))
     except StateError as error:
         # The engine does not know what its options are called here.
-        complain(str(error).replace("resume it,", "resume it (--resume),"))
+        sentence = str(error).replace("resume it,", "resume it (--resume),")
+        complain(sentence.replace("another folder", "another folder (--state)"))
         return arguments.EXIT_STATE
     except StoreError as error:
         complain(f"{error}{_advice(parsed)}")

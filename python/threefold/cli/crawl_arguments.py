@@ -27,7 +27,7 @@ examples:
   threefold crawl https://example.org/ --pages 1000 --time 10m --delay 1 --per-host 1
   threefold crawl https://example.org/ --resume
   threefold crawl https://example.org/ --frontier postgres://user@host/crawls
-  threefold crawl https://example.org/ --explain https://example.org/private/
+  threefold crawl --explain https://example.org/private/
 
 The state is kept in a folder, in one SQLite file: --state, or ./crawl-HOST. A crawl that was stopped, or killed, goes on with
 --resume; each item is in the output once. Ctrl-C finishes what is in flight and stops; a second one stops at once.
@@ -41,7 +41,7 @@ can't be written (resume it), 14 --bytes reached, 15 --time reached, 16 --pages 
 def parser() -> Parser:
     """The parser of the command's words."""
     made = Parser("threefold crawl", "Crawl web sites, politely, and without losing or repeating work.", _EXAMPLES)
-    made.add_argument("seeds", metavar="URL", nargs="+", help="where to begin")
+    made.add_argument("seeds", metavar="URL", nargs="*", help="where to begin")
     _add_scope(made)
     _add_limits(made)
     _add_politeness(made)
@@ -90,7 +90,7 @@ def _add_scope(made: Parser) -> None:
         help="links may lead to private addresses, also where no URL is one",
     )
     group.add_argument(
-        "--explain", metavar="ADDRESS", help="say whether an address would be fetched, and why; crawl nothing"
+        "--explain", metavar="ADDRESS", help="say whether an address would be fetched, and why; crawl nothing (without a URL, it is the URL)"
     )
 
 

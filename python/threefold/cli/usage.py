@@ -35,7 +35,16 @@ class Parser(argparse.ArgumentParser):
         Raises:
             SystemExit: always, with code 2.
         """
-        self.exit(USAGE_ERROR, f"{self.prog}: {message} (try `{self.prog} --help`)\n")
+        self.exit(USAGE_ERROR, f"{self.prog}: {message}{self._hint(message)} (try `{self.prog} --help`)\n")
+
+    def _hint(self, message: str) -> str:
+        unknown = message.partition("unrecognized arguments: ")[2].split(None, 1)
+        if not unknown:
+            return ""
+        from difflib import get_close_matches
+
+        close = get_close_matches(unknown[0], self._option_string_actions, n=1)
+        return f"; did you mean {close[0]}?" if close else ""
 
 
 def parts(text: str) -> tuple[str, ...]:

@@ -193,8 +193,10 @@ impl Plan {
         }
         if let Some(OutputFormat::Warc { gzip }) = self.output {
             visit.archived = sink::archive_page(page, SystemTime::now(), &self.hash_key, gzip);
-        } else if let Some(fields) = &page.fields {
-            visit.items.push(Item { json: with_url(&page.url, fields) });
+        } else if self.fields.is_some() {
+            // An answer that is no page of the site, and what is no HTML, has no values.
+            let fields = page.fields.as_ref().filter(|_| (200..300).contains(&page.status));
+            visit.items.extend(fields.map(|fields| Item { json: with_url(&page.url, fields) }));
         } else if self.output.is_some() {
             visit.items.push(sink::page_row(page));
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::site::{Asked, Reply, Site};
 use crate::{LIMIT, crawl};
-use threefold_crawl::engine::{Crawl, CrawlOptions, Ending, FrontierPlace};
+use threefold_crawl::engine::{Crawl, CrawlOptions, Ending, FrontierPlace, OutputFile};
 use threefold_crawl::page::Page;
 use threefold_crawl::sink::Sink;
 
@@ -146,4 +146,29 @@ fn the_sink_is_dropped_after_the_end() {
     while dropped.load(Ordering::SeqCst) == 0 {
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn declared_fields_are_those_of_pages_that_are_there() {
+    let folder = Folder::new("fields");
+    let site = Site::start(|asked| match asked.path.as_str() {
+        "/" => Reply::html("<h1>Home</h1><a href=/a></a><a href=/gone></a><a href=/plain></a>"),
+        "/a" => Reply::html("<h1>A</h1>"),
+        "/plain" => Reply::status(200).with("content-type", "text/plain").body("<h1>no page</h1>"),
+        _ => Reply::status(404).with("content-type", "text/html").body("<h1>Not found</h1>"),
+    });
+    let output = folder.0.with_extension("jsonl");
+    let report = crawl(CrawlOptions {
+        fields: vec![("head".to_owned(), "h1::text".to_owned())],
+        output: Some(OutputFile { path: output.clone() }),
+        concurrency: 1,
+        seeds: vec![site.url("/")],
+        frontier: folder.place(false),
+        ..CrawlOptions::default()
+    });
+    let items = std::fs::read_to_string(&output).unwrap();
+    std::fs::remove_file(output).unwrap();
+    assert_eq!((report.progress.pages, report.progress.items), (4, 2));
+    let item = |path: &str, head: &str| format!("{{\"url\":\"{}\",\"head\":\"{head}\"}}\n", site.url(path));
+    assert_eq!(items, item("/", "Home") + &item("/a", "A"));
 }

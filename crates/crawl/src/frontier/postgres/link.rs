@@ -5,7 +5,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, Row, Statement};
@@ -47,8 +47,7 @@ impl Link {
             SslMode::Disable => None,
             _ => Some(Tls::new().map_err(|error| FrontierError::Unusable(format!("TLS can't be set up: {error}")))?),
         };
-        let hosts: Vec<String> = config.get_hosts().iter().map(|host| format!("{host:?}")).collect();
-        let place = format!("the database at {}", hosts.join(", "));
+        let place = place_of(&config);
         Ok(Self { config, tls, schema: schema.to_owned(), client: None, pause: Duration::ZERO, place })
     }
 
@@ -170,4 +169,36 @@ fn is_passing(error: &tokio_postgres::Error) -> bool {
         SqlState::T_R_DEADLOCK_DETECTED,
     ];
     passing.contains(code) || code.code().starts_with("08")
+}
+
+/// Where the database is, in words.
+fn place_of(config: &Config) -> String {
+    let ports = config.get_ports();
+    let places: Vec<String> = config
+        .get_hosts()
+        .iter()
+        .enumerate()
+        .map(|(number, host)| {
+            // One port may stand for all hosts.
+            let port = ports.get(number).or(ports.first()).copied().unwrap_or(5432);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                Host::Unix(folder) => format!("{}, port {port}", folder.display()),
+            }
+        })
+        .collect();
+    format!("the database at {}", places.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_names_every_host_with_its_port() {
+        let place = |address: &str| place_of(&address.parse().unwrap());
+        assert_eq!(place("postgres://me@db.example/x"), "the database at db.example:5432");
+        assert_eq!(place("postgres://a:1,b:2/x"), "the database at a:1 or b:2");
+        assert_eq!(place("host=/run/postgresql user=me"), "the database at /run/postgresql, port 5432");
+    }
 }
