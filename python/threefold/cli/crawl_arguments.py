@@ -90,7 +90,9 @@ def _add_scope(made: Parser) -> None:
         help="links may lead to private addresses, also where no URL is one",
     )
     group.add_argument(
-        "--explain", metavar="ADDRESS", help="say whether an address would be fetched, and why; crawl nothing (without a URL, it is the URL)"
+        "--explain",
+        metavar="ADDRESS",
+        help="say whether an address would be fetched, and why; crawl nothing (without a URL, it is the URL)",
     )
 
 
