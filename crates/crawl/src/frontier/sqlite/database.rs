@@ -64,7 +64,7 @@ impl Database {
         let failed = |error: rusqlite::Error| explain(&file, &error);
         let connection = Connection::open(&file).map_err(failed)?;
         let mut database = Self { connection, path: file.clone(), is_durable, item_count: 0, folder: None };
-        database.set_up(if is_durable { "FULL" } else { "NORMAL" })?;
+        database.set_up(if is_durable { "FULL" } else { "OFF" })?;
         // A start that was killed leaves a file without tables: the crawl begins anew in it.
         let is_new = database.one::<i64>("SELECT count(*) FROM sqlite_schema", [])? == Some(0);
         let opened = if is_new {
@@ -74,6 +74,10 @@ impl Database {
         } else {
             database.check(path, identity)?
         };
+        if !is_durable {
+            // Only now: nothing is lost with an empty file, and to bring one to the disk takes as long as a hundred pages.
+            database.run("PRAGMA synchronous = NORMAL")?;
+        }
         let loaded = load::load(&mut database, revisit)?;
         database.item_count = loaded.item_count;
         database.folder = Some(folder);
@@ -93,7 +97,7 @@ impl Database {
     fn set_up(&mut self, synchronous: &str) -> Result<(), FrontierError> {
         self.connection.set_prepared_statement_cache_capacity(64);
         self.run(&format!(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = {synchronous}; PRAGMA cache_size = -{CACHE_KIB};
+            "PRAGMA synchronous = {synchronous}; PRAGMA journal_mode = WAL; PRAGMA cache_size = -{CACHE_KIB};
              PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY; PRAGMA busy_timeout = 10000;"
         ))
     }
