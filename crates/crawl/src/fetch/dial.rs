@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 use url::Position;
 
+use super::connect::connect;
 use super::connection::{Connection, Http1, Http2};
 use super::error::{ErrorKind, FetchError};
 use super::options::ClientOptions;
@@ -101,7 +101,7 @@ impl Dialler {
         options: &ClientOptions,
         limit: Option<Duration>,
     ) -> Result<Connection, FetchError> {
-        let making = self.make(route, admission, options, limit);
+        let making = self.make(route, admission, options);
         let result = match limit {
             None => making.await,
             Some(limit) => timeout(limit, making).await.unwrap_or_else(|_| {
@@ -117,14 +117,13 @@ impl Dialler {
         route: &Route,
         admission: Admission,
         options: &ClientOptions,
-        limit: Option<Duration>,
     ) -> Result<Connection, FetchError> {
         let (wire, address) = match &route.proxy {
             None => {
                 let addresses = self.resolver.find(&route.host, route.port, admission).await?;
-                connect(route.authority(), &addresses, limit).await?
+                self.connect(&route.host, route.authority(), &addresses).await?
             }
-            Some(proxy) => self.through(proxy, route, admission, options, limit).await?,
+            Some(proxy) => self.through(proxy, route, admission, options).await?,
         };
         let (wire, is_http2) =
             if route.is_tls { self.tls.shake_hands(options, wire, &route.host, false).await? } else { (wire, false) };
@@ -134,20 +133,29 @@ impl Dialler {
         Http1::new(wire, address, options.header_bytes).await.map(|made| Connection::One(Box::new(made)))
     }
 
+    async fn connect(
+        &self,
+        host: &str,
+        name: &str,
+        addresses: &[SocketAddr],
+    ) -> Result<(Wire, SocketAddr), FetchError> {
+        let connected = connect(name, addresses).await.inspect_err(|_| self.resolver.forget(host));
+        connected.map(|(stream, address)| (Wire::Tcp(stream), address))
+    }
+
     async fn through(
         &self,
         proxy: &Proxy,
         route: &Route,
         admission: Admission,
         options: &ClientOptions,
-        limit: Option<Duration>,
     ) -> Result<(Wire, SocketAddr), FetchError> {
         // The proxy was named by the user: it may be anywhere.
         let name = format!("the proxy {}:{}", proxy.host, proxy.port);
         let found = self.resolver.find(&proxy.host, proxy.port, Admission::All).await;
         let addresses =
             found.map_err(|error| FetchError::new(ErrorKind::Connect, format!("no connection to {name}: {error}")))?;
-        let (mut wire, address) = connect(&name, &addresses, limit).await?;
+        let (mut wire, address) = self.connect(&proxy.host, &name, &addresses).await?;
         if proxy.kind == ProxyKind::Https {
             (wire, _) = self.tls.shake_hands(options, wire, &proxy.host, true).await?;
         }
@@ -161,30 +169,4 @@ impl Dialler {
         let Some(target) = target.first() else { return Err(private(&route.host, address.ip())) };
         Ok((proxy.tunnel(wire, &target.ip().to_string(), target.port()).await?, address))
     }
-}
-
-/// Connects to the first of the addresses that answers.
-async fn connect(
-    name: &str,
-    addresses: &[SocketAddr],
-    limit: Option<Duration>,
-) -> Result<(Wire, SocketAddr), FetchError> {
-    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-    // An address that swallows everything must leave time for the others.
-    let share = limit.filter(|_| count > 1).map(|limit| limit / count);
-    let mut last = None;
-    for address in addresses {
-        let connected = match share {
-            None => TcpStream::connect(address).await,
-            Some(share) => timeout(share, TcpStream::connect(address))
-                .await
-                .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into())),
-        };
-        match connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream)) {
-            Ok(stream) => return Ok((Wire::Tcp(stream), *address)),
-            Err(error) => last = Some((address, error)),
-        }
-    }
-    let why = last.map_or_else(|| "it has no address".to_owned(), |(address, error)| format!("{address}: {error}"));
-    Err(FetchError::new(ErrorKind::Connect, format!("no connection to {name}: {why}")))
 }

@@ -1,12 +1,13 @@
 //! One hop of HTTP: connections, TLS, the address guard, proxies, decompression, limits.
 //!
-//! A request goes through these files: `client` (pool, one retry) -> `dial` (`resolve`, guard, `proxy`, `tls`) -> `connection`
-//! (hyper, polled by the task that waits for the answer: no second task, no channel between two of them) -> `download`
-//! (body, `decode`, limits) and, when the body is at its end, back into the `pool`.
+//! A request goes through these files: `client` (pool, one retry) -> `dial` (`resolve` and `names`, guard, `connect`, `proxy`,
+//! `tls`) -> `connection` (hyper, polled by the task that waits for the answer: no second task, no channel between two of them)
+//! -> `download` (body, `decode`, limits) and, when the body is at its end, back into the `pool`.
 
 mod answer;
 mod budget;
 mod client;
+mod connect;
 mod connection;
 mod cookies;
 mod decode;
@@ -14,6 +15,7 @@ mod dial;
 mod download;
 mod error;
 mod head;
+mod names;
 mod options;
 mod pool;
 mod proxy;

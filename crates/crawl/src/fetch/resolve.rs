@@ -1,14 +1,18 @@
-//! From a name to addresses: the client's own table first, then the system's resolver; private ones only where admitted.
+//! From a name to addresses: the client's own table first, then what the system's resolver says or said a moment ago; private ones only where admitted.
 
 use std::net::{IpAddr, SocketAddr};
 
 use super::error::{ErrorKind, FetchError};
+use super::names::Names;
 use super::request::Admission;
 use crate::url::is_private;
 
 /// Looks names up.
 #[derive(Debug, Default)]
-pub(super) struct Resolver(Vec<Override>);
+pub(super) struct Resolver {
+    overrides: Vec<Override>,
+    names: Names,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 struct Override {
@@ -28,7 +32,8 @@ enum Pattern {
 impl Resolver {
     /// Reads `name:address` pairs; an address may have a port, too, which replaces the URL's.
     pub(super) fn new(pairs: &[String]) -> Result<Self, FetchError> {
-        pairs.iter().map(|pair| Override::read(pair)).collect::<Result<_, _>>().map(Self)
+        let overrides = pairs.iter().map(|pair| Override::read(pair)).collect::<Result<_, _>>()?;
+        Ok(Self { overrides, names: Names::default() })
     }
 
     /// The addresses of a host as a URL has it (an IPv6 address in brackets), all of them admitted, at least one.
@@ -48,21 +53,36 @@ impl Resolver {
 
     /// The addresses of a host, whatever they are.
     pub(super) async fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, FetchError> {
-        if let Some(found) = self.0.iter().find(|known| known.pattern.is_of(host)) {
+        if let Some(found) = self.overrides.iter().find(|known| known.pattern.is_of(host)) {
             return Ok(vec![SocketAddr::new(found.address, found.port.unwrap_or(port))]);
         }
         if let Some(address) = literal(host) {
             return Ok(vec![SocketAddr::new(address, port)]);
         }
-        let found = tokio::net::lookup_host((host, port)).await;
-        let addresses: Vec<_> = found
-            .map_err(|error| FetchError::new(ErrorKind::Dns, format!("{host} can't be looked up: {error}")))?
-            .collect();
-        if addresses.is_empty() {
-            return Err(FetchError::new(ErrorKind::Dns, format!("{host} has no address")));
+        let found = self.names.find(host, || ask_system(host)).await?;
+        let mut addresses = found.to_vec();
+        for address in &mut addresses {
+            address.set_port(port);
         }
         Ok(addresses)
     }
+
+    /// Has a host looked up anew the next time: none of its addresses answered.
+    pub(super) fn forget(&self, host: &str) {
+        self.names.forget(host);
+    }
+}
+
+/// At least one address.
+async fn ask_system(host: &str) -> Result<Vec<SocketAddr>, FetchError> {
+    let found = tokio::net::lookup_host((host, 0)).await;
+    let addresses: Vec<_> = found
+        .map_err(|error| FetchError::new(ErrorKind::Dns, format!("{host} can't be looked up: {error}")))?
+        .collect();
+    if addresses.is_empty() {
+        return Err(FetchError::new(ErrorKind::Dns, format!("{host} has no address")));
+    }
+    Ok(addresses)
 }
 
 /// Whether a request may go to an address.
