@@ -116,7 +116,7 @@ impl Coordinator {
         if !additions.is_empty() {
             self.add(additions).await?;
         }
-        self.keep_hosts().await?;
+        self.keep_hosts(false).await?;
         if self.counted.elapsed() > COUNTS_INTERVAL {
             self.count().await?;
         }
@@ -124,8 +124,8 @@ impl Coordinator {
     }
 
     /// Keeps what others would have to know of hosts in order to go on politely.
-    async fn keep_hosts(&mut self) -> Result<(), FrontierError> {
-        let hosts = self.shared.desk().hosts_to_keep();
+    async fn keep_hosts(&mut self, is_last: bool) -> Result<(), FrontierError> {
+        let hosts = self.shared.desk().hosts_to_keep(is_last);
         if hosts.is_empty() {
             return Ok(());
         }
@@ -311,7 +311,7 @@ impl Coordinator {
         if !visits.is_empty() {
             self.record(visits).await?;
         }
-        self.keep_hosts().await?;
+        self.keep_hosts(true).await?;
         while let Err(error) = self.shared.standing.note(self.frontier.flush()).await {
             if !matches!(error, FrontierError::Away(_)) {
                 return Err(error);

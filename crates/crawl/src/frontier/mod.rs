@@ -64,6 +64,8 @@ pub struct HostState {
     pub crawl_delay: Option<Duration>,
     /// What the engine keeps of its robots.txt, in the engine's own form.
     pub robots: Option<String>,
+    /// What it has counted of addresses that may be traps, in the engine's own form.
+    pub traps: Option<String>,
 }
 
 /// The addresses of a crawl. One engine uses it; several processes may share one store.

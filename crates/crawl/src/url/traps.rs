@@ -1,14 +1,16 @@
 //! Traps that show in many addresses: forms without end, query parameters in every combination, one body everywhere.
 //!
-//! What is remembered is bounded: a count per form and per path, the least used forgotten when there are too many of them.
+//! What is remembered is bounded: a count per form and per path, the least used forgotten when there are too many of them. Large
+//! counts go with their host to whoever goes on with the crawl, so that a trap ends as soon as it would have otherwise.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hasher;
 
+use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher13;
 
 use super::form::{Form, Variation};
-use super::parts::Parts;
+use super::parts::{Parts, host_key};
 use crate::refusal::Refusal;
 
 /// From how many on a form of addresses is taken for a trap. The defaults let a wiki of 100,000 numbered articles and a diary
@@ -45,10 +47,19 @@ impl Default for TrapLimits {
     }
 }
 
+/// Counts from here on are kept with their host: a site of a few pages needs nothing.
+const KEPT_FROM: u32 = 64;
+/// A count is kept again after a sixteenth of the default limit for dates, so that as much is lost with a killed process.
+const KEPT_STEP: u32 = 312;
+
 /// What is known of a form.
 #[derive(Debug, Default)]
 struct FormCount {
+    /// The server as [`host_key`] gives it.
+    host: Box<str>,
     entered: u32,
+    /// Of them, those that were not kept with the host yet.
+    unkept: u32,
     /// The body that most of its addresses have, and by how many it leads: a majority vote in two numbers.
     body: u64,
     lead: u32,
@@ -59,8 +70,31 @@ struct FormCount {
 /// What is known of a path that has queries.
 #[derive(Debug, Default)]
 struct PathCount {
+    host: Box<str>,
     combinations: u32,
+    unkept: u32,
     parameter_sets: Vec<u64>,
+}
+
+impl FormCount {
+    fn is_large(&self) -> bool {
+        self.entered >= KEPT_FROM || self.is_closed
+    }
+}
+
+impl PathCount {
+    fn is_large(&self) -> bool {
+        self.combinations >= KEPT_FROM || self.parameter_sets.len() >= KEPT_FROM as usize
+    }
+}
+
+/// The form in which the counts of a host are kept.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Kept {
+    /// Hash, count, whether it is closed.
+    forms: Vec<(u64, u32, bool)>,
+    /// Hash, combinations, parameter sets.
+    paths: Vec<(u64, u32, Vec<u64>)>,
 }
 
 /// Counts what was entered and refuses what has no end.
@@ -69,6 +103,8 @@ pub struct Traps {
     limits: TrapLimits,
     forms: HashMap<u64, FormCount>,
     paths: HashMap<u64, PathCount>,
+    /// Hosts whose counts have grown by much since they were kept.
+    grown: BTreeSet<Box<str>>,
 }
 
 impl Traps {
@@ -98,7 +134,14 @@ impl Traps {
         if count.entered >= most {
             return Err(Refusal::TooManyOfOneForm);
         }
+        if count.entered == 0 {
+            count.host = host_key(url).into();
+        }
         count.entered += 1;
+        count.unkept += 1;
+        if count.unkept >= KEPT_STEP {
+            self.grown.insert(count.host.clone());
+        }
         Ok(())
     }
 
@@ -111,7 +154,10 @@ impl Traps {
         }
         if count.body == body_hash {
             count.lead += 1;
-            count.is_closed |= count.lead > self.limits.same_body_count;
+            if count.lead > self.limits.same_body_count && !count.is_closed {
+                count.is_closed = true;
+                self.grown.insert(count.host.clone());
+            }
         } else {
             count.lead -= 1;
         }
@@ -134,11 +180,69 @@ impl Traps {
         {
             return Err(Refusal::TooManyQueries);
         }
+        if count.host.is_empty() {
+            count.host = host_key(url).into();
+        }
         count.combinations += u32::from(is_combination);
+        count.unkept += u32::from(is_combination || is_new_set);
         if is_new_set {
             count.parameter_sets.push(parameter_set);
         }
+        if count.unkept >= KEPT_STEP {
+            self.grown.insert(count.host.clone());
+        }
         Ok(())
+    }
+
+    /// The hosts whose counts should be kept again, each with its counts in a form for [`Self::restore`]; at the end of a crawl
+    /// all that have something unkept.
+    pub(crate) fn hosts_to_keep(&mut self, is_last: bool) -> Vec<(Box<str>, String)> {
+        if is_last {
+            let forms =
+                self.forms.values().filter(|count| count.is_large() && count.unkept > 0).map(|count| &count.host);
+            let paths =
+                self.paths.values().filter(|count| count.is_large() && count.unkept > 0).map(|count| &count.host);
+            self.grown.extend(forms.chain(paths).cloned());
+        }
+        if self.grown.is_empty() {
+            return Vec::new();
+        }
+        let grown = std::mem::take(&mut self.grown);
+        let mut kept: HashMap<Box<str>, Kept> = grown.into_iter().map(|host| (host, Kept::default())).collect();
+        for (hash, count) in self.forms.iter_mut().filter(|(_, count)| count.is_large()) {
+            if let Some(kept) = kept.get_mut(&count.host) {
+                kept.forms.push((*hash, count.entered, count.is_closed));
+                count.unkept = 0;
+            }
+        }
+        for (hash, count) in self.paths.iter_mut().filter(|(_, count)| count.is_large()) {
+            if let Some(kept) = kept.get_mut(&count.host) {
+                kept.paths.push((*hash, count.combinations, count.parameter_sets.clone()));
+                count.unkept = 0;
+            }
+        }
+        kept.into_iter().map(|(host, kept)| (host, serde_json::json!(kept).to_string())).collect()
+    }
+
+    /// Takes over what [`Self::hosts_to_keep`] gave of a host; what can't be read is nothing.
+    pub(crate) fn restore(&mut self, host: &str, kept: &str) {
+        let Kept { forms, paths } = serde_json::from_str(kept).unwrap_or_default();
+        for (hash, entered, is_closed) in forms {
+            let count = self.forms.entry(hash).or_default();
+            count.host = host.into();
+            count.entered = count.entered.max(entered);
+            count.is_closed |= is_closed;
+        }
+        for (hash, combinations, parameter_sets) in paths {
+            let count = self.paths.entry(hash).or_default();
+            count.host = host.into();
+            count.combinations = count.combinations.max(combinations);
+            for set in parameter_sets {
+                if !count.parameter_sets.contains(&set) {
+                    count.parameter_sets.push(set);
+                }
+            }
+        }
     }
 }
 
@@ -230,6 +334,66 @@ mod tests {
         }
         assert_eq!(traps.enter("http://a/x/101"), Err(Refusal::SameBody));
         assert_eq!(traps.enter("http://a/y/101"), Ok(()));
+    }
+
+    /// What a crawl that goes on knows, when the one before was killed or ended.
+    fn resumed(traps: &mut Traps, is_last: bool) -> Traps {
+        let mut next = Traps::default();
+        for (host, kept) in traps.hosts_to_keep(is_last) {
+            next.restore(&host, &kept);
+        }
+        next
+    }
+
+    #[test]
+    fn a_trap_ends_when_it_would_have_ended_without_the_stop() {
+        let calendar = |n: u32| format!("http://a/calendar/{}/{}/{}", 2026 + n / 372, n / 31 % 12 + 1, n % 31 + 1);
+        let mut traps = Traps::default();
+        assert_eq!(entered(&mut traps, 1_000, calendar).1, None);
+        let mut next = resumed(&mut traps, true);
+        assert_eq!(entered(&mut next, 10_000, |n| calendar(n + 1_000)), (4_000, Some(Refusal::TooManyOfOneForm)));
+        // One that was killed has lost what it counted last.
+        let mut traps = Traps::default();
+        let mut kept = Vec::new();
+        for number in 0..1_000 {
+            assert_eq!(traps.enter(&calendar(number)), Ok(()));
+            kept.extend(traps.hosts_to_keep(false));
+        }
+        let mut next = Traps::default();
+        for (host, kept) in &kept {
+            next.restore(host, kept);
+        }
+        let (count, refusal) = entered(&mut next, 10_000, |n| calendar(n + 1_000));
+        assert!(refusal.is_some() && (4_000..4_000 + KEPT_STEP).contains(&count), "{count}");
+        assert_eq!(kept.len(), 3);
+    }
+
+    #[test]
+    fn closed_forms_and_sets_of_parameters_are_taken_over() {
+        let mut traps = Traps::default();
+        for number in 0..101 {
+            let url = format!("http://a/x/{number}");
+            assert_eq!(traps.enter(&url), Ok(()));
+            traps.body(&url, 77);
+        }
+        let flags = |n: u32| {
+            (0..12)
+                .filter(|bit| n >> bit & 1 == 1)
+                .fold(String::from("http://b/list?q"), |url, bit| url + "&f" + &bit.to_string())
+        };
+        assert_eq!(entered(&mut traps, 150, flags).1, None);
+        let mut next = resumed(&mut traps, true);
+        assert_eq!(next.enter("http://a/x/101"), Err(Refusal::SameBody));
+        assert_eq!(entered(&mut next, 4_096, flags).0, 200);
+    }
+
+    #[test]
+    fn small_sites_keep_nothing_and_nonsense_is_nothing() {
+        let mut traps = Traps::default();
+        assert_eq!(entered(&mut traps, 60, |n| format!("http://a/{n}")).1, None);
+        assert_eq!(traps.hosts_to_keep(true), []);
+        traps.restore("http://a", "{");
+        assert_eq!(traps.hosts_to_keep(true), []);
     }
 
     #[test]

@@ -149,6 +149,24 @@ fn the_sink_is_dropped_after_the_end() {
 }
 
 #[test]
+fn a_calendar_without_end_is_left_as_early_as_without_the_stop() {
+    let folder = Folder::new("calendar");
+    let path = |day: u64| format!("/calendar/{}/{}/{}", 2026 + day / 372, day / 31 % 12 + 1, day % 31 + 1);
+    let site = Site::start(move |asked| {
+        let numbers: Vec<u64> = asked.path.split('/').filter_map(|part| part.parse().ok()).collect();
+        let [year, month, day] = numbers[..] else { return Reply::status(404) };
+        let today = (year - 2026) * 372 + (month - 1) * 31 + day - 1;
+        Reply::links(&[path(2 * today + 1), path(2 * today + 2)])
+    });
+    let options = CrawlOptions { seeds: vec![site.url(&path(0))], ..CrawlOptions::default() };
+    let first = crawl(CrawlOptions { frontier: folder.place(false), pages: Some(2_000), ..options.clone() });
+    let second = crawl(CrawlOptions { frontier: folder.place(true), ..options });
+    assert_eq!((first.ending, second.ending), (Ending::Pages, Ending::Finished));
+    assert_eq!(first.progress.pages + second.progress.pages, 5_000);
+    assert!(second.progress.refusals["too_many_of_one_form"] > 0);
+}
+
+#[test]
 fn declared_fields_are_those_of_pages_that_are_there() {
     let folder = Folder::new("fields");
     let site = Site::start(|asked| match asked.path.as_str() {

@@ -30,6 +30,7 @@ fn a_crawl_goes_on_where_it_was() {
             next_allowed: Some(SystemTime::UNIX_EPOCH + HOUR),
             crawl_delay: Some(Duration::from_millis(1500)),
             robots: Some("rules".into()),
+            traps: Some("counts".into()),
         };
         frontier.keep_hosts(vec![host.clone()]).await.unwrap();
         (host, frontier.hash_key())

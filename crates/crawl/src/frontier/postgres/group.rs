@@ -276,7 +276,8 @@ async fn keep_hosts(link: &mut Link, hosts: &[HostState], worker: &str) -> Resul
     let times: Vec<Option<i64>> = hosts.iter().map(|host| host.next_allowed.map(to_millis)).collect();
     let delays: Vec<Option<i64>> = hosts.iter().map(|host| host.crawl_delay.map(duration_to_millis)).collect();
     let robots: Vec<Option<String>> = hosts.iter().map(|host| host.robots.as_deref().map(clean)).collect();
-    link.query(schema::KEEP_HOSTS, &[&keys, &times, &delays, &robots, &worker]).await.map(drop)
+    let traps: Vec<Option<&str>> = hosts.iter().map(|host| host.traps.as_deref()).collect();
+    link.query(schema::KEEP_HOSTS, &[&keys, &times, &delays, &robots, &traps, &worker]).await.map(drop)
 }
 
 pub(super) async fn set_mark(link: &mut Link, file: &str, mark: &Mark) -> Result<(), FrontierError> {

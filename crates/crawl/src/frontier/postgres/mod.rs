@@ -233,6 +233,7 @@ impl PostgresFrontier {
                 next_allowed: row.get::<_, Option<i64>>(2).map(of_millis),
                 crawl_delay: row.get::<_, Option<i64>>(3).map(duration_of_millis),
                 robots: row.get(4),
+                traps: row.get(5),
             });
         }
         Ok(true)

@@ -25,7 +25,8 @@ CREATE TABLE hosts (
     lease_until timestamptz,
     next_allowed bigint,
     crawl_delay bigint,
-    robots text
+    robots text,
+    traps text
 );
 
 -- Addresses. state: queued, delivered (the program has not answered yet), done, failed, refused.
@@ -74,7 +75,7 @@ WHERE id IN (
           OR EXISTS (SELECT 1 FROM entries WHERE host = hosts.id AND state = 'delivered'))
         AND key <> ALL ($5)
     ORDER BY id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED)
-RETURNING id, key, next_allowed, crawl_delay, robots";
+RETURNING id, key, next_allowed, crawl_delay, robots, traps";
 
 /// What was delivered by whoever had the hosts before is visited again.
 pub(super) const TAKE_OVER: &str = "UPDATE entries SET state = 'queued' WHERE host = ANY($1) AND state = 'delivered'";
@@ -144,9 +145,11 @@ SELECT sum(open)::bigint, sum(done)::bigint, sum(failed)::bigint, sum(refused)::
 
 pub(super) const KEEP_HOSTS: &str = "
 UPDATE hosts SET next_allowed = coalesce(v.next_allowed, hosts.next_allowed),
-    crawl_delay = coalesce(v.crawl_delay, hosts.crawl_delay), robots = coalesce(v.robots, hosts.robots)
-FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[]) AS v (key, next_allowed, crawl_delay, robots)
-WHERE hosts.key = v.key AND hosts.lease_owner = $5";
+    crawl_delay = coalesce(v.crawl_delay, hosts.crawl_delay), robots = coalesce(v.robots, hosts.robots),
+    traps = coalesce(v.traps, hosts.traps)
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::text[], $5::text[])
+    AS v (key, next_allowed, crawl_delay, robots, traps)
+WHERE hosts.key = v.key AND hosts.lease_owner = $6";
 
 /// Which of a worker's hosts have something to fetch that it does not hold.
 pub(super) const FED: &str = "

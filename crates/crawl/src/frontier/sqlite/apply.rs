@@ -105,8 +105,14 @@ impl Database {
     fn keep_host(&self, host: &HostState) -> Result<(), FrontierError> {
         self.change(
             "UPDATE hosts SET next_allowed = coalesce(?2, next_allowed), crawl_delay = coalesce(?3, crawl_delay),
-                robots = coalesce(?4, robots) WHERE key = ?1",
-            params![host.host, host.next_allowed.map(to_millis), host.crawl_delay.map(duration_to_millis), host.robots],
+                robots = coalesce(?4, robots), traps = coalesce(?5, traps) WHERE key = ?1",
+            params![
+                host.host,
+                host.next_allowed.map(to_millis),
+                host.crawl_delay.map(duration_to_millis),
+                host.robots,
+                host.traps
+            ],
         )
         .map(drop)
     }

@@ -74,12 +74,13 @@ impl Database {
     }
 
     fn hosts(&self) -> Result<Vec<HostState>, FrontierError> {
-        self.rows("SELECT key, next_allowed, crawl_delay, robots FROM hosts ORDER BY id", [], |row| {
+        self.rows("SELECT key, next_allowed, crawl_delay, robots, traps FROM hosts ORDER BY id", [], |row| {
             Ok(HostState {
                 host: row.get(0)?,
                 next_allowed: row.get::<_, Option<i64>>(1)?.map(of_millis),
                 crawl_delay: row.get::<_, Option<i64>>(2)?.map(duration_of_millis),
                 robots: row.get(3)?,
+                traps: row.get(4)?,
             })
         })
     }

@@ -18,7 +18,8 @@ CREATE TABLE hosts (
     key TEXT NOT NULL,
     next_allowed INTEGER,
     crawl_delay INTEGER,
-    robots TEXT
+    robots TEXT,
+    traps TEXT
 );
 
 -- Addresses. state: queued, delivered (the program has not answered yet), done, failed, refused.
