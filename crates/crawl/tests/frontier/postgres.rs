@@ -8,7 +8,7 @@ use threefold_crawl::frontier::{
     AnyFrontier, Frontier, FrontierError, FrontierSettings, HostState, Identity, Wanted, open,
 };
 use threefold_crawl::url::host_key;
-use threefold_crawl::{Entry, EntryState, Visit};
+use threefold_crawl::{Entry, EntryState, Refusal, Validators, Visit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -112,6 +112,36 @@ fn a_host_belongs_to_one_worker_and_goes_to_another_when_that_one_is_dead() {
         let again = take_in_time(&mut second, FEW).await;
         assert_eq!(urls(&again), ["http://a/1", "http://a/2"], "what was delivered is visited again");
         assert_eq!(second.new_hosts(), [known]);
+    });
+}
+
+#[test]
+fn a_revisit_begins_when_all_is_done_and_is_shared_as_well() {
+    let Some(server) = postgres() else { return };
+    let place = FrontierPlace::Postgres(server.address("revisited"));
+    let again = |number| FrontierSettings { revisit: true, hash_key: [number; 16], ..FrontierSettings::default() };
+    block(async {
+        let mut first = open(&place, &identity(), again(1)).await.unwrap();
+        first.add(vec![link("http://a/1", 0), link("http://b/2", 0), link("http://b/3", 0)]).await.unwrap();
+        let taken = first.take(FEW).await.unwrap();
+        let validators = Validators { etag: Some("\"v1\"".into()), last_modified: None };
+        let mut visits: Vec<Visit> = taken.iter().map(|entry| done(entry.id)).collect();
+        visits[0].validators = validators.clone();
+        visits[1].state = EntryState::Failed("gone".into());
+        visits[2].state = EntryState::Refused(Refusal::Robots);
+        first.record(visits).await.unwrap();
+        first.close().await.unwrap();
+
+        let mut second = open(&place, &identity(), again(2)).await.unwrap();
+        assert!(second.is_resumed());
+        let counts = second.counts().await.unwrap();
+        assert_eq!((counts.queued, counts.done, counts.failed, counts.refused), (2, 0, 0, 1));
+        // One that joins begins nothing again.
+        let mut third = open(&place, &identity(), again(3)).await.unwrap();
+        assert_eq!(third.counts().await.unwrap().queued, 2);
+        let taken = take_in_time(&mut second, FEW).await;
+        assert_eq!(urls(&taken), ["http://a/1", "http://b/2"]);
+        assert_eq!(taken[0].validators, validators);
     });
 }
 
