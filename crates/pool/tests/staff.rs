@@ -31,6 +31,19 @@ fn a_pool_on_demand_starts_a_worker_when_there_are_more_jobs_than_workers() {
 }
 
 #[test]
+fn jobs_that_cannot_be_sent_ask_for_workers_like_others() {
+    let mut desk = Desk::new(PoolOptions { staffing: Staffing::OnDemand, ..options(2) });
+    let first = desk.add();
+    assert_eq!(desk.make_ready(W1), [start(W1), send(W1, first)]);
+    assert_eq!(desk.hear(W1, WorkerEvent::JobUnsendable(first)), [resolve(first, Outcome::Unsendable)]);
+    let second = desk.add();
+    assert_eq!(desk.actions(), [start(W2), send(W1, second)]);
+    desk.hear(W1, WorkerEvent::JobUnsendable(second));
+    desk.add();
+    assert!(!desk.actions().iter().any(|action| matches!(action, Action::StartWorker { .. })), "there are two");
+}
+
+#[test]
 fn a_worker_is_replaced_after_as_many_jobs_as_it_may_do() {
     let mut desk = Desk::ready_with(wearing_out(1, 2));
     let jobs = [desk.add(), desk.add(), desk.add()];

@@ -48,6 +48,8 @@ pub struct Scheduler {
     next_map: u64,
     timers: Timers,
     hiring: Hiring,
+    /// Jobs that could not be sent.
+    unsent_count: usize,
     outbox: VecDeque<Action>,
 }
 
@@ -95,6 +97,7 @@ impl Scheduler {
             next_map: 0,
             timers: Timers::default(),
             hiring: Hiring::new(&options),
+            unsent_count: 0,
             outbox: VecDeque::new(),
             options,
         };

@@ -38,7 +38,10 @@ impl Scheduler {
         match (self.phase, self.options.staffing) {
             _ if self.broken.is_some() => 0,
             (Phase::Open, Staffing::AtOnce) => most,
-            (Phase::Open, Staffing::OnDemand) | (Phase::Closing, _) => most.min(self.jobs.len()),
+            // Each job asks for a worker when it comes, also one that turns out not to be sendable: how many there are must not
+            // depend on how soon it does.
+            (Phase::Open, Staffing::OnDemand) => most.min(self.jobs.len().saturating_add(self.unsent_count)),
+            (Phase::Closing, _) => most.min(self.jobs.len()),
             (Phase::Terminated | Phase::Finished, _) => 0,
         }
     }

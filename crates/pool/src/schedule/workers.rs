@@ -89,6 +89,7 @@ impl Scheduler {
     fn unsendable(&mut self, worker: WorkerId, job: JobId) {
         if self.jobs.place(job).is_some_and(|place| place.is_unstarted_at(worker)) {
             self.crew.change(worker, |worker| worker.given_count -= 1);
+            self.unsent_count += 1;
             self.resolve(job, Outcome::Unsendable);
         }
     }
