@@ -5,6 +5,7 @@ import random
 import signal
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -22,8 +23,9 @@ fork, make_pool, make_executor = rig.fork, rig.make_pool, rig.make_executor
 # Python 3.12 and later say that a fork beside other threads may deadlock.
 pytestmark = [pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"), pytest.mark.timeout(600)]
 
-# Seconds between two kills: about as long as a worker takes to come.
-PAUSES_S = {"fork": (0.0, 0.03), "forkserver": (0.0, 0.15), "spawn": (0.0, 0.4)}
+# The longest pause between two kills, in seconds: about as long as a worker takes to come on a machine with nothing else to do.
+# Where it takes longer, the pauses are, too: a pool most of whose workers die before they take a task gives up.
+PAUSE_S = {"fork": 0.03, "forkserver": 0.15, "spawn": 0.4}
 # What shows something: a run goes on until there were as many.
 KILLS = 6
 DIED = "died"
@@ -32,8 +34,8 @@ DIED = "died"
 class Killer:
     """Kills a random worker now and then, until told to end."""
 
-    def __init__(self, workers: Callable[[], list[Any]], pauses_s: tuple[float, float]) -> None:
-        self.workers, self.pauses_s = workers, pauses_s
+    def __init__(self, workers: Callable[[], list[Any]], pause_s: float) -> None:
+        self.workers, self.pause_s = workers, pause_s
         self.kills = 0
         self.is_over = threading.Event()
         self.chance = random.Random(7)
@@ -41,7 +43,7 @@ class Killer:
         self.thread.start()
 
     def run(self) -> None:
-        while not self.is_over.wait(self.chance.uniform(*self.pauses_s)):
+        while not self.is_over.wait(self.chance.uniform(0, self.pause_s)):
             victims = [process.pid for process in self.workers() if process.pid]
             if not victims:
                 continue
@@ -76,11 +78,20 @@ def place(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def kill_at_random() -> Generator[Callable[..., Killer]]:
+def kill_at_random(place: Path) -> Generator[Callable[..., Killer]]:
+    """Kill workers of a pool at full strength, until the test is over."""
     killers = []
 
-    def start(workers: Callable[[], list[Any]], method: str) -> Killer:
-        killers.append(Killer(workers, PAUSES_S[method]))
+    def start(pool: Any, method: str) -> Killer:
+        def workers() -> list[Any]:
+            return list(pool._pool if hasattr(pool, "_pool") else pool._processes.values())
+
+        rig.assert_full_strength(pool, place.parent, 3)
+        began = time.monotonic()
+        os.kill(workers()[0].pid, signal.SIGKILL)
+        rig.assert_full_strength(pool, place.parent, 3)
+        pause_s = max(PAUSE_S[method], time.monotonic() - began)
+        killers.append(Killer(workers, pause_s))
         return killers[-1]
 
     yield start
@@ -95,7 +106,10 @@ def batch_size(method: str, full_stress: bool) -> int:
 def end_of(get: Callable[[], Any]) -> Any:
     try:
         return get()
-    except multiprocessing.WorkerDied:
+    except multiprocessing.WorkerDied as death:
+        # Else it is of the pool, which has given up.
+        if death.task is None:
+            raise
         return DIED
 
 
@@ -152,8 +166,7 @@ def test_each_task_runs_at_most_once_and_ends_once(
     method: str, way: str, make_pool: Any, kill_at_random: Any, place: Path, full_stress: bool, make_context: Any
 ) -> None:
     pool = make_pool(make_context(method), 3)
-    rig.assert_full_strength(pool, place.parent, 3)
-    killer = kill_at_random(lambda: list(pool._pool), method)
+    killer = kill_at_random(pool, method)
     ends = run(WAYS[way], pool, killer, place, batch_size(method, full_stress), 0)
     check(ends, rig.counts(place), killer.kills)
     rig.assert_full_strength(pool, place.parent, 3)
@@ -164,8 +177,7 @@ def test_with_retries_each_task_has_its_result(
     way: str, fork: Any, make_pool: Any, kill_at_random: Any, place: Path, full_stress: bool
 ) -> None:
     pool = make_pool(fork, 3)
-    rig.assert_full_strength(pool, place.parent, 3)
-    killer = kill_at_random(lambda: list(pool._pool), "fork")
+    killer = kill_at_random(pool, "fork")
     ends = run(WAYS[way], pool, killer, place, batch_size("fork", full_stress), 10)
     assert ends == list(range(len(ends)))
     begun = rig.counts(place)
@@ -179,8 +191,7 @@ def test_each_call_of_an_executor_ends_once(
     fork: Any, make_executor: Any, kill_at_random: Any, place: Path, full_stress: bool
 ) -> None:
     executor = make_executor(fork, 3)
-    rig.assert_full_strength(executor, place.parent, 3)
-    killer = kill_at_random(lambda: list(executor._processes.values()), "fork")
+    killer = kill_at_random(executor, "fork")
     ends = run(submit_all, executor, killer, place, batch_size("fork", full_stress), 0)
     check(ends, rig.counts(place), killer.kills)
     rig.assert_full_strength(executor, place.parent, 3)
@@ -188,8 +199,7 @@ def test_each_call_of_an_executor_ends_once(
 
 def test_chunks_share_their_end(fork: Any, make_pool: Any, kill_at_random: Any, place: Path, full_stress: bool) -> None:
     pool, count, size = make_pool(fork, 3), batch_size("fork", full_stress), 10
-    rig.assert_full_strength(pool, place.parent, 3)
-    killer = kill_at_random(lambda: list(pool._pool), "fork")
+    killer = kill_at_random(pool, "fork")
     stream = pool.imap_unordered(programs.count_item, ((str(place), number) for number in range(count)), size)
     results, deaths = [], 0
     while len(results) + deaths * size < count:
@@ -211,8 +221,7 @@ def test_time_limits_and_kills_together_leave_exact_counts(
     fork: Any, make_pool: Any, kill_at_random: Any, place: Path, full_stress: bool
 ) -> None:
     pool, count = make_pool(fork, 3), 2_000 if full_stress else 200
-    rig.assert_full_strength(pool, place.parent, 3)
-    killer = kill_at_random(lambda: list(pool._pool), "fork")
+    killer = kill_at_random(pool, "fork")
     results = [pool.apply_async(programs.nap, (str(place), number), timeout=0.02) for number in range(count)]
     ends = []
     for number, result in enumerate(results):
