@@ -16,6 +16,7 @@ mod event;
 mod event_loop;
 mod ffi;
 mod guard;
+mod guests;
 mod http;
 mod interrupt;
 mod kept;
@@ -64,6 +65,7 @@ fn _threefold(module: &Bound<'_, PyModule>) -> PyResult<()> {
     pool::register(module)?;
     simple_queue::register(module)?;
     http::register(module)?;
+    guests::register(module)?;
     waker::register(module)?;
     trace::register(module)?;
     crawl::register(module)?;

@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyWeakrefReference;
 
 use crate::kept::intern;
-use crate::{interrupt, python};
+use crate::{guests, interrupt, python};
 
 /// How often a loop is told of wakes when signal handlers raise each time, before that is taken for its own error.
 const ATTEMPTS: u32 = 100;
@@ -114,7 +114,7 @@ struct Sleeper {
 
 impl Wake for Sleeper {
     fn wake(self: Arc<Self>) {
-        Python::attach(|py| {
+        guests::attach(|py| {
             let future = self.future.lock().unwrap_or_else(PoisonError::into_inner).take();
             let Some(future) = future else { return };
             let result = if self.is_loop_running_a_task_here(py) {
@@ -153,6 +153,7 @@ pub(crate) struct TaskWaker(Arc<Sleeper>);
 impl TaskWaker {
     /// For a task of the loop that runs here.
     pub(crate) fn new(event_loop: &Bound<'_, PyAny>) -> PyResult<Self> {
+        guests::let_in(event_loop.py());
         let inbox = inbox_of(event_loop)?;
         inbox.slot.store(threefold_sys::slot::current(), Ordering::Relaxed);
         Ok(Self(Arc::new(Sleeper { inbox, future: Mutex::new(None) })))
