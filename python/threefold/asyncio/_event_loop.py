@@ -11,7 +11,7 @@ from asyncio.log import logger
 from typing import TYPE_CHECKING, Any
 
 from threefold._threefold import EventLoopCore
-from threefold.asyncio import _executors, _visible
+from threefold.asyncio import _executors, _signal_pipe, _visible
 from threefold.asyncio._connections import Connections
 from threefold.asyncio._descriptors import Descriptors, Watched
 from threefold.asyncio._handles import Handle
@@ -42,6 +42,7 @@ class EventLoop(EventLoopCore, Connections, Descriptors):
 
     Differs from the standard library:
         Timers are as fine as the clock (0.3 ms is 0.3 ms), and a cancelled one does not stay in memory until its time.
+        In a storm of signals none of a kind is lost.
         While callbacks keep it busy, it looks for news of descriptors every 50 microseconds, not in each turn.
 
     Source: CPython Lib/asyncio/base_events.py, selector_events.py, unix_events.py
@@ -156,7 +157,9 @@ class EventLoop(EventLoopCore, Connections, Descriptors):
     def add_signal_handler(self, sig: int, callback: Callable[..., Any], *args: Any) -> None:
         """Call `callback(*args)` in the loop when the signal `sig` arrives."""
         if self._ssock is None and not self.is_closed():
-            super()._make_self_pipe()
+            self._ssock, self._csock = _signal_pipe.make()
+            self._internal_fds += 1
+            self._add_reader(self._ssock.fileno(), self._read_from_self)
         super().add_signal_handler(sig, callback, *args)
 
 
