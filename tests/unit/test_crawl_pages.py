@@ -74,8 +74,10 @@ def test_selectors_find_elements(site):
     assert head.html == '<h1 class="big first" id="top">One &amp; <b>two</b></h1>'
     assert [element.text for element in head.css("b")] == ["two"]
     assert [element.get("data-x", "none") for element in page.css("p")] == ["none", "1"]
-    with pytest.raises(ValueError, match="is no CSS selector"):
+    with pytest.raises(ValueError, match=r"is no CSS selector$"):
         page.css("p[")
+    with pytest.raises(ValueError, match=r"an element has as `text`$"):
+        page.css("h1::text")
 
 
 def test_xpath_is_lxmls(site):

@@ -37,8 +37,10 @@ pub(crate) fn select(
     below: Option<Node>,
     selector: &str,
 ) -> PyResult<Vec<PyElement>> {
-    let parsed = Selector::parse(selector)
-        .map_err(|error| PyValueError::new_err(format!("{selector:?} is no CSS selector: {error}")))?;
+    let parsed = Selector::parse(selector).map_err(|_| {
+        let hint = if selector.contains("::") { ": what ::text is in fields, an element has as `text`" } else { "" };
+        PyValueError::new_err(format!("{selector:?} is no CSS selector{hint}"))
+    })?;
     let nodes: Vec<Node> = py.detach(|| {
         let html = document.0.lock().unwrap_or_else(PoisonError::into_inner);
         match below {
