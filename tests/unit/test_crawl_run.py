@@ -274,6 +274,7 @@ def test_pages_that_a_loop_did_not_get_to_come_again(site, tmp_path):
     assert len(set(first[:4]) & set(rest)) == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_is_told_that_the_crawl_is_its_parents(site):
     pages = crawl(site.url, per_host=1, delay=0.2, robots=False)
     next(pages)
