@@ -36,6 +36,12 @@ pub(crate) fn is_main_interpreter(_py: Python<'_>) -> bool {
     unsafe { ffi::PyInterpreterState_Get() == ffi::PyInterpreterState_Main() }
 }
 
+/// Whether Python knows this thread: it has started it, or the thread is attached now.
+pub(crate) fn is_thread_known() -> bool {
+    // SAFETY: it looks up what belongs to this thread, and needs no interpreter for it.
+    unsafe { !ffi::PyGILState_GetThisThreadState().is_null() }
+}
+
 /// The answer of a fast method.
 pub(crate) enum Fast {
     /// `None`.

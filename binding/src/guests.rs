@@ -11,6 +11,8 @@ use pyo3::prelude::*;
 use threefold_sys::clock::Instant;
 use threefold_sys::futex;
 
+use crate::ffi;
+
 /// How many are inside; with [`CLOSED`], nobody comes in any more.
 static INSIDE: AtomicU32 = AtomicU32::new(0);
 const CLOSED: u32 = 1 << 31;
@@ -20,9 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Attaches this thread to the interpreter; a thread of our own is sent away when the interpreter ends.
 pub(crate) fn attach(act: impl FnOnce(Python<'_>)) {
-    // SAFETY: it looks up what belongs to this thread.
-    let is_pythons_own = unsafe { !pyo3::ffi::PyGILState_GetThisThreadState().is_null() };
-    if is_pythons_own {
+    if ffi::is_thread_known() {
         Python::attach(act);
     } else if let Some(_visit) = Visit::begin() {
         Python::attach(act);
