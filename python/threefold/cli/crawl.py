@@ -82,12 +82,15 @@ def _main(parser: Parser, parsed: Namespace) -> int:
         complain(sentence.replace("another folder", "another folder (--state)"))
         return arguments.EXIT_STATE
     except StoreError as error:
-        complain(f"{error}{_advice(parsed)}")
+        complain(_with_advice(str(error), parsed))
         return arguments.EXIT_STORE
 
 
-def _advice(parsed: Namespace) -> str:
-    return "" if parsed.frontier == "memory" else "; what was recorded is kept: go on with --resume"
+def _with_advice(sentence: str, parsed: Namespace) -> str:
+    # Of its own state the engine has said so itself.
+    if parsed.frontier == "memory" or "can be resumed" in sentence:
+        return sentence
+    return f"{sentence}; what was recorded is kept: go on with --resume"
 
 
 def _explain(seeds: list[str], options: dict[str, Any], address: str) -> int:
@@ -139,7 +142,7 @@ class _Command:
         except StoreError as error:
             if error.report is None:
                 raise
-            complain(f"{error.report.error}{_advice(self._parsed)}")
+            complain(_with_advice(str(error.report.error), self._parsed))
             report = error.report
         finally:
             for number, handler in before.items():
