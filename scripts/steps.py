@@ -115,10 +115,10 @@ def build(chosen: list[Interpreter], *, quick: bool) -> Iterator[Step]:
 
     Args:
         chosen: the Pythons to build for.
-        quick: without the whole-program link, which otherwise the newest gets; it takes minutes, and shows the same on each.
+        quick: without the whole-program link.
     """
     for interpreter in chosen:
-        options = ["--quick"] if quick or interpreter is not chosen[-1] else []
+        options = ["--quick"] if quick else []
         # The cluster engines are large, and what stands on them is the same on each Python: one environment has them.
         # Likewise what uvloop's suite needs.
         more = ["cluster"] * (interpreter is chosen[0]) + ["conformance"] * (interpreter.minor == UVLOOP_PYTHON)
