@@ -1,5 +1,6 @@
 """Programs that end while the threads of a crawl or of a request tell of their end: none of these takes the process with it."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -53,19 +54,26 @@ def site() -> Generator[crawl_rig.Site]:
 @pytest.mark.parametrize("way", WAYS)
 def test_a_program_that_is_interrupted_ends_in_order(site: crawl_rig.Site, way: str, full_stress: bool) -> None:
     loop, work = WAYS[way]
-    text, environment = (
-        PROGRAM.format(loop=loop, work=work),
-        os.environ | {"PYTHONPATH": str(Path(threefold.__file__).parents[1])},
-    )
+    text = PROGRAM.format(loop=loop, work=work)
+    environment = os.environ | {"PYTHONPATH": str(Path(threefold.__file__).parents[1])}
     for _ in range(60 if full_stress else 6):
-        # Several at a time: the threads are late then.
-        children = [
-            subprocess.Popen([sys.executable, "-c", text, site.url], stdout=subprocess.PIPE, text=True, env=environment)
-            for _ in range(6)
-        ]
-        for child in children:
-            assert child.stdout is not None
-            assert child.stdout.readline() == "page\n"
-            child.send_signal(signal.SIGINT)
-        ends = [(child.communicate(timeout=60)[0], child.returncode) for child in children]
+        with contextlib.ExitStack() as stack:
+            # Several at a time: the threads are late then.
+            children = [stack.enter_context(started(text, site.url, environment)) for _ in range(6)]
+            for child in children:
+                assert child.stdout is not None
+                assert child.stdout.readline() == "page\n"
+                child.send_signal(signal.SIGINT)
+            ends = [(child.communicate(timeout=60)[0], child.returncode) for child in children]
         assert ends == [("interrupted\n", 0)] * 6
+
+
+@contextlib.contextmanager
+def started(text: str, url: str, environment: dict[str, str]) -> Generator[subprocess.Popen[str]]:
+    """Run a program, and leave nothing of it behind."""
+    command = [sys.executable, "-c", text, url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
+        try:
+            yield child
+        finally:
+            child.kill()

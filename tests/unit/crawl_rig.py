@@ -58,6 +58,8 @@ class Server(http.server.ThreadingHTTPServer):
     """A server whose clients may leave in the middle of an answer."""
 
     daemon_threads = True
+    # Many programs may connect at once; beyond the usual five they are turned away.
+    request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
         if not isinstance(sys.exception(), ConnectionError):
