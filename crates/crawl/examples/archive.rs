@@ -25,22 +25,11 @@ fn page(entry: &Entry, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Pa
     let url: Arc<str> = entry.url.as_str().into();
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), Bytes::copy_from_slice(value.as_bytes())));
     Page {
-        entry: entry.id,
-        url: Arc::clone(&url),
-        final_url: url,
         status,
         headers: headers.collect(),
         body: Bytes::copy_from_slice(body),
-        links: Vec::new(),
-        title: None,
-        charset: None,
-        fields: None,
-        depth: 0,
-        parent: None,
         elapsed: Duration::from_millis(1),
-        wire_bytes: 0,
-        request: None,
-        error: None,
+        ..Page::without_answer(entry.id, Arc::clone(&url), url)
     }
 }
 

@@ -55,7 +55,8 @@ pub struct Page {
 
 impl Page {
     /// A page of which nothing is known yet but its addresses.
-    pub(crate) fn without_answer(entry: EntryId, url: Arc<str>, final_url: Arc<str>) -> Self {
+    #[must_use]
+    pub fn without_answer(entry: EntryId, url: Arc<str>, final_url: Arc<str>) -> Self {
         Self {
             entry,
             url,

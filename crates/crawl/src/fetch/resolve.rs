@@ -1,4 +1,5 @@
-//! From a name to addresses: the client's own table first, then what the system's resolver says or said a moment ago; private ones only where admitted.
+//! From a name to addresses: the client's own table first, then what the system's resolver says, or said a moment ago; private
+//! ones only where admitted.
 
 use std::net::{IpAddr, SocketAddr};
 

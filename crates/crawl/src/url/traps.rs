@@ -281,6 +281,28 @@ mod tests {
         (most, None)
     }
 
+    /// The days of a calendar without end.
+    fn calendar(number: u32) -> String {
+        format!("http://a/calendar/{}/{}/{}", 2026 + number / 372, number / 31 % 12 + 1, number % 31 + 1)
+    }
+
+    /// A list with twelve parameters in every combination.
+    fn flags(number: u32) -> String {
+        let set = (0..12).filter(|bit| number >> bit & 1 == 1);
+        set.fold(String::from("http://b/list?q"), |url, bit| url + "&f" + &bit.to_string())
+    }
+
+    /// Where `http://a/x/NUMBER` had one body 101 times.
+    fn with_a_closed_form() -> Traps {
+        let mut traps = Traps::default();
+        for number in 0..101 {
+            let url = format!("http://a/x/{number}");
+            assert_eq!(traps.enter(&url), Ok(()));
+            traps.body(&url, 77);
+        }
+        traps
+    }
+
     #[test]
     fn real_sites_are_visited_whole() {
         let mut traps = Traps::default();
@@ -301,7 +323,6 @@ mod tests {
     #[test]
     fn calendars_end() {
         let mut traps = Traps::default();
-        let calendar = |n: u32| format!("http://a/calendar/{}/{}/{}", 2026 + n / 372, n / 31 % 12 + 1, n % 31 + 1);
         assert_eq!(entered(&mut traps, 10_000, calendar), (5_000, Some(Refusal::TooManyOfOneForm)));
         assert_eq!(
             entered(&mut traps, 10_000, |n| format!("http://a/c?month={}&year={}", n % 12, n / 12)).1,
@@ -316,41 +337,30 @@ mod tests {
         let mut traps = Traps::default();
         let shop = |n: u32| format!("http://a/shop?color={}&size={}&sort={}", n % 16, n / 16 % 16, n / 256);
         assert_eq!(entered(&mut traps, 10_000, shop), (5_000, Some(Refusal::TooManyQueries)));
-        let flags = |n: u32| {
-            (0..12)
-                .filter(|bit| n >> bit & 1 == 1)
-                .fold(String::from("http://a/list?q"), |url, bit| url + "&f" + &bit.to_string())
-        };
         assert_eq!(entered(&mut traps, 4_096, flags), (200, Some(Refusal::TooManyQueries)));
     }
 
     #[test]
     fn one_body_under_many_addresses_closes_their_form() {
-        let mut traps = Traps::default();
-        for number in 0..101 {
-            let url = format!("http://a/x/{number}");
-            assert_eq!(traps.enter(&url), Ok(()));
-            traps.body(&url, 77);
-        }
+        let mut traps = with_a_closed_form();
         assert_eq!(traps.enter("http://a/x/101"), Err(Refusal::SameBody));
         assert_eq!(traps.enter("http://a/y/101"), Ok(()));
     }
 
     /// What a crawl that goes on knows, when the one before was killed or ended.
-    fn resumed(traps: &mut Traps, is_last: bool) -> Traps {
+    fn resumed(kept: &[(Box<str>, String)]) -> Traps {
         let mut next = Traps::default();
-        for (host, kept) in traps.hosts_to_keep(is_last) {
-            next.restore(&host, &kept);
+        for (host, kept) in kept {
+            next.restore(host, kept);
         }
         next
     }
 
     #[test]
     fn a_trap_ends_when_it_would_have_ended_without_the_stop() {
-        let calendar = |n: u32| format!("http://a/calendar/{}/{}/{}", 2026 + n / 372, n / 31 % 12 + 1, n % 31 + 1);
         let mut traps = Traps::default();
         assert_eq!(entered(&mut traps, 1_000, calendar).1, None);
-        let mut next = resumed(&mut traps, true);
+        let mut next = resumed(&traps.hosts_to_keep(true));
         assert_eq!(entered(&mut next, 10_000, |n| calendar(n + 1_000)), (4_000, Some(Refusal::TooManyOfOneForm)));
         // One that was killed has lost what it counted last.
         let mut traps = Traps::default();
@@ -359,10 +369,7 @@ mod tests {
             assert_eq!(traps.enter(&calendar(number)), Ok(()));
             kept.extend(traps.hosts_to_keep(false));
         }
-        let mut next = Traps::default();
-        for (host, kept) in &kept {
-            next.restore(host, kept);
-        }
+        let mut next = resumed(&kept);
         let (count, refusal) = entered(&mut next, 10_000, |n| calendar(n + 1_000));
         assert!(refusal.is_some() && (4_000..4_000 + KEPT_STEP).contains(&count), "{count}");
         assert_eq!(kept.len(), 3);
@@ -370,19 +377,9 @@ mod tests {
 
     #[test]
     fn closed_forms_and_sets_of_parameters_are_taken_over() {
-        let mut traps = Traps::default();
-        for number in 0..101 {
-            let url = format!("http://a/x/{number}");
-            assert_eq!(traps.enter(&url), Ok(()));
-            traps.body(&url, 77);
-        }
-        let flags = |n: u32| {
-            (0..12)
-                .filter(|bit| n >> bit & 1 == 1)
-                .fold(String::from("http://b/list?q"), |url, bit| url + "&f" + &bit.to_string())
-        };
+        let mut traps = with_a_closed_form();
         assert_eq!(entered(&mut traps, 150, flags).1, None);
-        let mut next = resumed(&mut traps, true);
+        let mut next = resumed(&traps.hosts_to_keep(true));
         assert_eq!(next.enter("http://a/x/101"), Err(Refusal::SameBody));
         assert_eq!(entered(&mut next, 4_096, flags).0, 200);
     }
